@@ -1,0 +1,178 @@
+// The op table of a device: what model.ts is written in. A device is a folder beside this file (cpu/ binds the C library);
+// each is held to the same contract tests. No op knows what a transformer is.
+// Legend: R rows (packed tokens), D hidden, H query heads, K key/value heads, E head dim, F feed-forward, V vocabulary, N any count.
+// All matrices are row-major. Weights are stored as Hugging Face stores them: [out, in].
+// Exactness: each output element is reduced in one fixed order that depends on neither R, nor the other rows, nor the thread
+// count. So a batch equals its singles and cached decoding equals the full forward, bit for bit.
+
+/** Element type of a buffer. bf16 is reserved for devices with bf16 dot products. */
+export type DType = "f32" | "i32" | "bf16";
+
+/** A block of device memory. Ops take whole buffers or `view`s; 64-byte aligned at offset 0. */
+export interface Buffer {
+  readonly dtype: DType;
+  /** Elements, not bytes. */
+  readonly length: number;
+}
+
+/** A weight [out, in] repacked into the panels that `linear` reads fastest. */
+export interface PackedWeight {
+  readonly outDim: number;
+  readonly inDim: number;
+}
+
+/**
+ * Which cached keys each query row sees, in order: first rows [prefixStart, prefixStart + prefixLength) of the key/value buffers,
+ * then [start, start + length). A row's own key is the last of these. The prefix serves prompts shared by a group.
+ * Each is an i32 buffer of R entries.
+ */
+export interface AttentionRows {
+  readonly prefixStart: Buffer;
+  readonly prefixLength: Buffer;
+  readonly start: Buffer;
+  readonly length: Buffer;
+}
+
+export interface AttentionShape {
+  /** Query rows. */
+  readonly rows: number;
+  readonly queryHeads: number;
+  readonly kvHeads: number;
+  readonly headDim: number;
+  /** Multiplier of q·k, usually 1 / sqrt(headDim). */
+  readonly scale: number;
+}
+
+export interface AdamWStep {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** 1-based, for bias correction. */
+  readonly step: number;
+  /** Gradient multiplier (clipping). */
+  readonly gradScale: number;
+}
+
+export interface Device {
+  readonly name: string;
+  readonly threads: number;
+
+  // --- memory -------------------------------------------------------------------------------------------------------------
+  /** Zero-filled memory. Errors: EngineError when there is not enough. */
+  alloc(dtype: DType, length: number): Buffer;
+  free(buffer: Buffer): void;
+  /** A window on `buffer` (not owning): elements [offset, offset + length). */
+  view(buffer: Buffer, offset: number, length: number): Buffer;
+  upload(buffer: Buffer, data: Float32Array | Int32Array, offset?: number): void;
+  download(buffer: Buffer, offset?: number, length?: number): Float32Array | Int32Array;
+  /** bytes allocated and not freed. */
+  readonly allocatedBytes: number;
+  zero(buffer: Buffer): void;
+  copy(dst: Buffer, src: Buffer): void;
+  /** Memory of the device itself. */
+  dispose(): void;
+
+  // --- matrix products ------------------------------------------------------------------------------------------------------
+  /** Repacks w[out, in] (f32) for `linear`; pass the earlier result to reuse its memory after the weight has changed. */
+  packWeight(w: Buffer, outDim: number, inDim: number, reuse?: PackedWeight): PackedWeight;
+  freePacked(packed: PackedWeight): void;
+  /** y[R, out] = x[R, in] · wᵀ (+ bias[out]). */
+  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer): void;
+  /** dx[R, in] (+)= dy[R, out] · w[out, in]. */
+  linearBackwardInput(dx: Buffer, dy: Buffer, w: Buffer, rows: number, outDim: number, inDim: number, accumulate: boolean): void;
+  /** dw[out, in] += dyᵀ · x. */
+  linearBackwardWeight(dw: Buffer, dy: Buffer, x: Buffer, rows: number, outDim: number, inDim: number): void;
+  /** dbias[out] += column sums of dy[R, out]. */
+  biasBackward(dbias: Buffer, dy: Buffer, rows: number, outDim: number): void;
+
+  // --- rows ------------------------------------------------------------------------------------------------------------------
+  /** y[R, D] = table[tokens[r]]. */
+  embedding(y: Buffer, table: Buffer, tokens: Buffer, rows: number, dim: number): void;
+  /** dtable[tokens[r]] += dy[r], in row order. */
+  embeddingBackward(dtable: Buffer, dy: Buffer, tokens: Buffer, rows: number, dim: number): void;
+  /** y[r] = x[index[r]], rows of `dim` elements. */
+  gatherRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
+  /** y[index[r]] = x[r]; indices are distinct. */
+  scatterRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
+  /** y[index[r]] += x[r]; indices are distinct. */
+  scatterAddRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
+
+  // --- pointwise and norms ---------------------------------------------------------------------------------------------------
+  /** y = a + b; y may be a or b. */
+  add(y: Buffer, a: Buffer, b: Buffer, count: number): void;
+  /** y[r] = x[r] * rstd[r] * weight, rstd[r] = 1 / sqrt(mean(x[r]²) + eps); rows of `dim`. rstd is an output of `rows` entries. */
+  rmsNorm(y: Buffer, rstd: Buffer, x: Buffer, weight: Buffer, rows: number, dim: number, eps: number): void;
+  /** dx (+)= ∂/∂x, dweight += ∂/∂weight. */
+  rmsNormBackward(
+    dx: Buffer,
+    dweight: Buffer,
+    dy: Buffer,
+    x: Buffer,
+    weight: Buffer,
+    rstd: Buffer,
+    rows: number,
+    dim: number,
+    accumulate: boolean,
+  ): void;
+  /**
+   * Rotates x[R, heads, E] in place by the tables cos, sin [positions, E / 2] at positions[r]; pairs are (e, e + E/2), as
+   * transformers does. `inverse` rotates back, which is the backward pass.
+   */
+  rope(x: Buffer, cos: Buffer, sin: Buffer, positions: Buffer, rows: number, heads: number, headDim: number, inverse: boolean): void;
+  /** y[R, F] = silu(gate) * up. */
+  swiglu(y: Buffer, gate: Buffer, up: Buffer, count: number): void;
+  swigluBackward(dgate: Buffer, dup: Buffer, dy: Buffer, gate: Buffer, up: Buffer, count: number): void;
+
+  // --- attention --------------------------------------------------------------------------------------------------------------
+  /** out[R, H, E] from q[R, H, E] and the key/value buffers k, v [*, K, E]; lse[R, H] = log-sum-exp of the scaled scores, an output. */
+  attention(out: Buffer, lse: Buffer, q: Buffer, k: Buffer, v: Buffer, rows: AttentionRows, shape: AttentionShape): void;
+  /**
+   * Backward of `attention` for packed causal sequences without a prefix: sequence s covers rows [offsets[s], offsets[s + 1]) of all
+   * buffers, offsets is i32 with `sequences` + 1 entries. Overwrites dq, dk, dv.
+   */
+  attentionBackward(
+    dq: Buffer,
+    dk: Buffer,
+    dv: Buffer,
+    dout: Buffer,
+    out: Buffer,
+    lse: Buffer,
+    q: Buffer,
+    k: Buffer,
+    v: Buffer,
+    offsets: Buffer,
+    sequences: number,
+    shape: AttentionShape,
+  ): void;
+
+  // --- vocabulary ---------------------------------------------------------------------------------------------------------------
+  /** logprobs[r] = logits[r, targets[r]] - lse[r], lse[r] = log-sum-exp of logits[r, 0..V). */
+  logprob(logprobs: Buffer, lse: Buffer, logits: Buffer, targets: Buffer, rows: number, vocab: number): void;
+  /** In place: logits[r, v] becomes dlogprobs[r] * (1[v = targets[r]] - exp(logits[r, v] - lse[r])). */
+  logprobBackward(logits: Buffer, dlogprobs: Buffer, lse: Buffer, targets: Buffer, rows: number, vocab: number): void;
+  /**
+   * Draws one token per row. temperature[r] 0 is greedy (lowest id among equals); topK[r] 0 and topP[r] 1 are off; uniforms[r] in [0, 1).
+   * Order of the filters: temperature, top-k, top-p (smallest set of likeliest tokens whose mass reaches topP), renormalise.
+   * logprobs[r] is raw, computed exactly as `logprob` does. `forced[r]` ≥ 0 takes that token instead of drawing.
+   */
+  sampleTokens(
+    tokens: Buffer,
+    logprobs: Buffer,
+    logits: Buffer,
+    temperature: Buffer,
+    topK: Buffer,
+    topP: Buffer,
+    uniforms: Buffer,
+    forced: Buffer,
+    rows: number,
+    vocab: number,
+  ): void;
+
+  // --- optimizer ----------------------------------------------------------------------------------------------------------------
+  /** Sum of squares in double precision, in a fixed order. */
+  sumSquares(x: Buffer, count: number): number;
+  /** AdamW with decoupled weight decay, PyTorch's order of operations: p -= lr·wd·p; then the bias-corrected step. */
+  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, step: AdamWStep): void;
+}

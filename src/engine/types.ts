@@ -1,0 +1,140 @@
+// The three faces of an engine: Sampler, Scorer, Trainer. An engine knows nothing of roles, rewards or R-Zero;
+// the loop knows nothing of devices or HTTP. These are the primitives of the Tinker protocol (sample,
+// forward_backward, optim_step, save_state), so one seam serves the local engine and clusters.
+// Suffix legend: _T token of a sequence of N tokens; logprobs_T[i] belongs to tokens[i + 1], so its length is N - 1.
+
+/** Rendered input of a model: token ids. */
+export interface Prompt {
+  readonly tokens: Int32Array;
+}
+
+/** How to sample. Logprobs returned are always raw: before temperature and filters. */
+export interface SamplingParams {
+  /** Completions per prompt, at least 1. */
+  readonly n: number;
+  /** Largest number of new tokens per completion. */
+  readonly maxTokens: number;
+  /** Softmax temperature; 0 is greedy (ties go to the lowest token id). */
+  readonly temperature: number;
+  /** Nucleus mass in (0, 1]; 1 switches it off. */
+  readonly topP: number;
+  /** Keep the k likeliest tokens; 0 switches it off. */
+  readonly topK: number;
+  /** Token ids that end a completion; the stop token is part of `tokens` and of `logprobs`. */
+  readonly stopTokens: readonly number[];
+  /** Strings that end a completion when they appear in its decoded text; they stay in `tokens`, not in `text`. */
+  readonly stopStrings?: readonly string[];
+  /** Counter-based seed: a completion depends on (seed, prompt tokens, sample index) alone. */
+  readonly seed: number;
+  /** Index of the first sample (default 0), so that later calls draw further samples of the same prompt. */
+  readonly firstSample?: number;
+  /** Tokens every completion is forced to begin with; they are part of `tokens`, with their logprobs. */
+  readonly forcedPrefix?: readonly number[];
+}
+
+/** One sampled continuation. */
+export interface Completion {
+  /** Sampled token ids, the stop token included. */
+  readonly tokens: Int32Array;
+  /** Raw logprob of each token under the sampling weights (nats); same length as `tokens`. */
+  readonly logprobs: Float32Array;
+  /** Decoded text without special tokens' stop marker; cut before a stop string. */
+  readonly text: string;
+  /** `stop`: a stop token or string ended it; `length`: it hit maxTokens or the model's context. */
+  readonly stopReason: "stop" | "length";
+}
+
+/** Called now and then during sampling: completions done, of how many, tokens drawn so far. */
+export type Progress = (done: number, total: number, tokens: number) => void;
+
+export interface Sampler {
+  /** Returns one array of `params.n` completions per prompt, in order. Errors: EngineError. */
+  sample(prompts: readonly Prompt[], params: SamplingParams, on?: Progress): Promise<Completion[][]>;
+}
+
+/** One training sequence with its per-token fields; every field has tokens.length - 1 entries. */
+export interface Datum {
+  readonly tokens: Int32Array;
+  /**
+   * Loss mask times normalisation: the loss is sum_T weights_T * f(logprob_T). 0 means not trained; the engine may
+   * then leave that logprob at 0. All normalisation enters here, so micro-batching can never change a gradient.
+   */
+  readonly weights: Float32Array;
+  readonly advantages?: Float32Array;
+  readonly samplingLogprobs?: Float32Array;
+  readonly referenceLogprobs?: Float32Array;
+}
+
+export interface Scorer {
+  /** Logprob of each token given those before it; one Float32Array of N - 1 per datum. Where weights are 0 it may be 0. */
+  logprobs(data: readonly Pick<Datum, "tokens" | "weights">[]): Promise<Float32Array[]>;
+}
+
+/** Named sums or means; the loss says which. Keys are declared by the caller. */
+export type Metrics = Record<string, number>;
+
+/** A pure function of a datum's training logprobs: its loss, the gradient by logprob, and metrics that add up over data. */
+export type LossFn = (logprobs: Float32Array, datum: Datum) => { loss: number; dLogprobs: Float32Array; metrics: Metrics };
+
+export interface AdamWParams {
+  readonly learningRate: number;
+  readonly beta1: number;
+  readonly beta2: number;
+  readonly epsilon: number;
+  readonly weightDecay: number;
+  /** Largest global gradient norm; 0 switches clipping off. */
+  readonly clipNorm: number;
+}
+
+export interface StepStats {
+  /** Global gradient norm before clipping. */
+  readonly gradNorm: number;
+}
+
+/** Frozen weights: sample from them and score with them. `dispose` frees their memory. */
+export interface Snapshot extends Sampler, Scorer {
+  dispose(): Promise<void>;
+}
+
+export interface Trainer {
+  /** Adds the gradient of the summed loss to the accumulated one; returns the summed loss under `loss` and summed metrics. */
+  forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics>;
+  /** Clips, applies AdamW, clears the gradient. */
+  optimStep(params: AdamWParams): Promise<StepStats>;
+  /** Clears optimizer moments and step count (a new phase starts fresh); the weights stay. */
+  resetOptimizer(): Promise<void>;
+  /** Freezes the current weights. */
+  snapshot(): Promise<Snapshot>;
+  /** Resumable state: weights in f32, moments, step count. */
+  saveState(dir: string): Promise<void>;
+  loadState(dir: string): Promise<void>;
+  /** Writes the weights as a Hugging Face directory that transformers loads. */
+  exportModel(dir: string, options?: { dtype?: "float32" | "bfloat16" }): Promise<void>;
+  dispose(): Promise<void>;
+}
+
+/** Text to tokens and back, and the model's chat format. Lives on the calling thread. */
+export interface Tokenizer {
+  encode(text: string): Int32Array;
+  decode(tokens: ArrayLike<number>): string;
+  /** The rendered chat prompt with the generation prompt appended; the fallback is `role: content` lines. */
+  renderChat(messages: readonly ChatMessage[]): string;
+  /** Ids that end a turn or a text, from the model's own files. */
+  readonly stopTokens: readonly number[];
+  readonly vocabSize: number;
+}
+
+export interface ChatMessage {
+  readonly role: "system" | "user" | "assistant";
+  readonly content: string;
+}
+
+/** What `createEngine` returns: opens models of one kind. */
+export interface Engine {
+  /** Opens frozen weights. `dir` is a Hugging Face model directory. */
+  openSnapshot(dir: string): Promise<Snapshot>;
+  /** Opens weights to train; `dir` is a Hugging Face directory. */
+  openTrainer(dir: string): Promise<Trainer>;
+  openTokenizer(dir: string): Promise<Tokenizer>;
+  dispose(): Promise<void>;
+}

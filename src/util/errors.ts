@@ -1,0 +1,37 @@
+// The few error classes of the program. Message form: `where: expected X, got Y. Hint.`
+// cli/main.ts turns them into one line and an exit code; anything else is our own bug (`internal:`).
+
+/** Bad usage or configuration; exit code 2. */
+export class ConfigError extends Error {
+  override name = "ConfigError";
+}
+
+/** Bad input data: a file, a line, a model directory; exit code 2. */
+export class DataError extends Error {
+  override name = "DataError";
+}
+
+/** An engine or the machine failed; exit code 1. `retryable` says whether the same call may succeed later. */
+export class EngineError extends Error {
+  override name = "EngineError";
+  readonly retryable: boolean;
+  constructor(message: string, options: { retryable?: boolean; cause?: unknown } = {}) {
+    super(message, { cause: options.cause });
+    this.retryable = options.retryable ?? false;
+  }
+}
+
+/** A run cannot go on (for example: the base model poses no question); exit code 1. */
+export class RunError extends Error {
+  override name = "RunError";
+}
+
+/** A checkpoint is missing, damaged or from another run; exit code 1. */
+export class CheckpointError extends Error {
+  override name = "CheckpointError";
+}
+
+/** The user asked to stop; exit code 130 after saving. */
+export class InterruptedError extends Error {
+  override name = "InterruptedError";
+}
