@@ -1,0 +1,349 @@
+// The op table in plain TypeScript: one obvious loop per op, every "f32" buffer held as float64. It is the oracle of the device
+// contract and of gradient checks (finite differences work in float64). It knows nothing of speed, threads or vectors.
+
+import type {
+  AdamWStep,
+  AttentionRows,
+  AttentionShape,
+  Buffer,
+  Device,
+  DType,
+  PackedWeight,
+} from "../../src/engine/local/device/types.ts";
+
+/** A reference buffer: `data` is the live memory, shared with views. */
+export interface ReferenceBuffer extends Buffer {
+  readonly data: Float64Array | Int32Array;
+  readonly owned: boolean;
+}
+
+interface ReferencePacked extends PackedWeight {
+  readonly data: Float64Array;
+}
+
+/** Memory of a buffer of the reference device: float64 for "f32", live (writes change the buffer). */
+export function referenceData(buffer: Buffer): Float64Array {
+  return (buffer as ReferenceBuffer).data as Float64Array;
+}
+
+const f = referenceData;
+const ints = (buffer: Buffer): Int32Array => (buffer as ReferenceBuffer).data as Int32Array;
+const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
+
+function logSumExp(values: ArrayLike<number>): number {
+  let max = -Infinity;
+  for (let i = 0; i < values.length; i++) max = Math.max(max, values[i]);
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += Math.exp(values[i] - max);
+  return max + Math.log(sum);
+}
+
+/** Key rows that query row r sees, in ascending order: the prefix, then its own. */
+function keyRows(rows: AttentionRows, r: number): number[] {
+  const out: number[] = [];
+  for (let i = 0; i < ints(rows.prefixLength)[r]; i++) out.push(ints(rows.prefixStart)[r] + i);
+  for (let i = 0; i < ints(rows.length)[r]; i++) out.push(ints(rows.start)[r] + i);
+  return out;
+}
+
+/** See the file header. */
+export class ReferenceDevice implements Device {
+  readonly name = "reference";
+  readonly threads = 1;
+  allocatedBytes = 0;
+
+  alloc(dtype: DType, length: number): ReferenceBuffer {
+    this.allocatedBytes += length * 4;
+    return { dtype, length, owned: true, data: dtype === "i32" ? new Int32Array(length) : new Float64Array(length) };
+  }
+  free(buffer: Buffer): void {
+    if ((buffer as ReferenceBuffer).owned) this.allocatedBytes -= buffer.length * 4;
+  }
+  view(buffer: Buffer, offset: number, length: number): ReferenceBuffer {
+    const data = (buffer as ReferenceBuffer).data.subarray(offset, offset + length);
+    return { dtype: buffer.dtype, length, owned: false, data };
+  }
+  upload(buffer: Buffer, data: Float32Array | Int32Array, offset = 0): void {
+    (buffer as ReferenceBuffer).data.set(data, offset);
+  }
+  download(buffer: Buffer, offset = 0, length = buffer.length - offset): Float32Array | Int32Array {
+    const part = (buffer as ReferenceBuffer).data.subarray(offset, offset + length);
+    return buffer.dtype === "i32" ? Int32Array.from(part) : Float32Array.from(part);
+  }
+  zero(buffer: Buffer): void {
+    (buffer as ReferenceBuffer).data.fill(0);
+  }
+  copy(dst: Buffer, src: Buffer): void {
+    (dst as ReferenceBuffer).data.set((src as ReferenceBuffer).data);
+  }
+  dispose(): void {}
+
+  // --- matrix products ----------------------------------------------------------------------------------------------------
+  packWeight(w: Buffer, outDim: number, inDim: number, reuse?: PackedWeight): PackedWeight {
+    const packed: ReferencePacked = (reuse as ReferencePacked) ?? { outDim, inDim, data: new Float64Array(outDim * inDim) };
+    packed.data.set(f(w));
+    return packed;
+  }
+  freePacked(): void {}
+  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer): void {
+    const { outDim, inDim, data } = w as ReferencePacked;
+    for (let r = 0; r < rows; r++)
+      for (let o = 0; o < outDim; o++) {
+        let sum = 0;
+        for (let i = 0; i < inDim; i++) sum += f(x)[r * inDim + i] * data[o * inDim + i];
+        f(y)[r * outDim + o] = sum + (bias ? f(bias)[o] : 0);
+      }
+  }
+  linearBackwardInput(dx: Buffer, dy: Buffer, w: Buffer, rows: number, outDim: number, inDim: number, accumulate: boolean): void {
+    for (let r = 0; r < rows; r++)
+      for (let i = 0; i < inDim; i++) {
+        let sum = accumulate ? f(dx)[r * inDim + i] : 0;
+        for (let o = 0; o < outDim; o++) sum += f(dy)[r * outDim + o] * f(w)[o * inDim + i];
+        f(dx)[r * inDim + i] = sum;
+      }
+  }
+  linearBackwardWeight(dw: Buffer, dy: Buffer, x: Buffer, rows: number, outDim: number, inDim: number): void {
+    for (let o = 0; o < outDim; o++)
+      for (let i = 0; i < inDim; i++)
+        for (let r = 0; r < rows; r++) f(dw)[o * inDim + i] += f(dy)[r * outDim + o] * f(x)[r * inDim + i];
+  }
+  biasBackward(dbias: Buffer, dy: Buffer, rows: number, outDim: number): void {
+    for (let r = 0; r < rows; r++) for (let o = 0; o < outDim; o++) f(dbias)[o] += f(dy)[r * outDim + o];
+  }
+
+  // --- rows -----------------------------------------------------------------------------------------------------------------
+  embedding(y: Buffer, table: Buffer, tokens: Buffer, rows: number, dim: number): void {
+    this.gatherRows(y, table, tokens, rows, dim);
+  }
+  embeddingBackward(dtable: Buffer, dy: Buffer, tokens: Buffer, rows: number, dim: number): void {
+    this.scatterAddRows(dtable, dy, tokens, rows, dim);
+  }
+  gatherRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void {
+    for (let r = 0; r < rows; r++) for (let d = 0; d < dim; d++) f(y)[r * dim + d] = f(x)[ints(index)[r] * dim + d];
+  }
+  scatterRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void {
+    for (let r = 0; r < rows; r++) for (let d = 0; d < dim; d++) f(y)[ints(index)[r] * dim + d] = f(x)[r * dim + d];
+  }
+  scatterAddRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void {
+    for (let r = 0; r < rows; r++) for (let d = 0; d < dim; d++) f(y)[ints(index)[r] * dim + d] += f(x)[r * dim + d];
+  }
+
+  // --- pointwise and norms --------------------------------------------------------------------------------------------------
+  add(y: Buffer, a: Buffer, b: Buffer, count: number): void {
+    for (let i = 0; i < count; i++) f(y)[i] = f(a)[i] + f(b)[i];
+  }
+  rmsNorm(y: Buffer, rstd: Buffer, x: Buffer, weight: Buffer, rows: number, dim: number, eps: number): void {
+    for (let r = 0; r < rows; r++) {
+      let sum = 0;
+      for (let d = 0; d < dim; d++) sum += f(x)[r * dim + d] ** 2;
+      f(rstd)[r] = 1 / Math.sqrt(sum / dim + eps);
+      for (let d = 0; d < dim; d++) f(y)[r * dim + d] = f(x)[r * dim + d] * f(rstd)[r] * f(weight)[d];
+    }
+  }
+  rmsNormBackward(
+    dx: Buffer,
+    dweight: Buffer,
+    dy: Buffer,
+    x: Buffer,
+    weight: Buffer,
+    rstd: Buffer,
+    rows: number,
+    dim: number,
+    accumulate: boolean,
+  ): void {
+    for (let r = 0; r < rows; r++) {
+      const s = f(rstd)[r];
+      let dot = 0;
+      for (let d = 0; d < dim; d++) dot += f(dy)[r * dim + d] * f(weight)[d] * f(x)[r * dim + d];
+      for (let d = 0; d < dim; d++) {
+        const i = r * dim + d;
+        // y = x * s * weight; ds/dx = -s³ x / dim
+        const gradient = s * f(dy)[i] * f(weight)[d] - (s ** 3 * dot * f(x)[i]) / dim;
+        f(dweight)[d] += f(dy)[i] * f(x)[i] * s;
+        f(dx)[i] = gradient + (accumulate ? f(dx)[i] : 0);
+      }
+    }
+  }
+  rope(
+    x: Buffer,
+    cos: Buffer,
+    sin: Buffer,
+    positions: Buffer,
+    rows: number,
+    heads: number,
+    headDim: number,
+    inverse: boolean,
+  ): void {
+    const half = headDim / 2;
+    for (let r = 0; r < rows; r++)
+      for (let h = 0; h < heads; h++)
+        for (let e = 0; e < half; e++) {
+          const at = (r * heads + h) * headDim + e;
+          const [a, b] = [f(x)[at], f(x)[at + half]];
+          const c = f(cos)[ints(positions)[r] * half + e];
+          const s = f(sin)[ints(positions)[r] * half + e] * (inverse ? -1 : 1);
+          f(x)[at] = a * c - b * s;
+          f(x)[at + half] = b * c + a * s;
+        }
+  }
+  swiglu(y: Buffer, gate: Buffer, up: Buffer, count: number): void {
+    for (let i = 0; i < count; i++) f(y)[i] = f(gate)[i] * sigmoid(f(gate)[i]) * f(up)[i];
+  }
+  swigluBackward(dgate: Buffer, dup: Buffer, dy: Buffer, gate: Buffer, up: Buffer, count: number): void {
+    for (let i = 0; i < count; i++) {
+      const [g, u, d, s] = [f(gate)[i], f(up)[i], f(dy)[i], sigmoid(f(gate)[i])];
+      f(dup)[i] = d * g * s;
+      f(dgate)[i] = d * u * s * (1 + g * (1 - s));
+    }
+  }
+
+  // --- attention --------------------------------------------------------------------------------------------------------------
+  attention(out: Buffer, lse: Buffer, q: Buffer, k: Buffer, v: Buffer, rows: AttentionRows, shape: AttentionShape): void {
+    const { queryHeads: H, kvHeads: K, headDim: E, scale } = shape;
+    for (let r = 0; r < shape.rows; r++) {
+      const keys = keyRows(rows, r);
+      for (let h = 0; h < H; h++) {
+        const qAt = (r * H + h) * E;
+        const kvHead = Math.floor(h / (H / K));
+        const at = (row: number, e: number): number => (row * K + kvHead) * E + e;
+        const scores = keys.map((row) => {
+          let dot = 0;
+          for (let e = 0; e < E; e++) dot += f(q)[qAt + e] * f(k)[at(row, e)];
+          return dot * scale;
+        });
+        const norm = logSumExp(scores);
+        f(lse)[r * H + h] = norm;
+        for (let e = 0; e < E; e++) {
+          let sum = 0;
+          for (let j = 0; j < keys.length; j++) sum += Math.exp(scores[j] - norm) * f(v)[at(keys[j], e)];
+          f(out)[qAt + e] = sum;
+        }
+      }
+    }
+  }
+  attentionBackward(
+    dq: Buffer,
+    dk: Buffer,
+    dv: Buffer,
+    dout: Buffer,
+    out: Buffer,
+    lse: Buffer,
+    q: Buffer,
+    k: Buffer,
+    v: Buffer,
+    offsets: Buffer,
+    sequences: number,
+    shape: AttentionShape,
+  ): void {
+    const { queryHeads: H, kvHeads: K, headDim: E, scale } = shape;
+    for (const buffer of [dq, dk, dv]) f(buffer).fill(0);
+    for (let s = 0; s < sequences; s++)
+      for (let r = ints(offsets)[s]; r < ints(offsets)[s + 1]; r++)
+        for (let h = 0; h < H; h++) {
+          const qAt = (r * H + h) * E;
+          let delta = 0; // Σ_e dout · out = Σ_j p_j dp_j
+          for (let e = 0; e < E; e++) delta += f(dout)[qAt + e] * f(out)[qAt + e];
+          for (let j = ints(offsets)[s]; j <= r; j++) {
+            const kAt = (j * K + Math.floor(h / (H / K))) * E;
+            let dot = 0;
+            let dp = 0;
+            for (let e = 0; e < E; e++) {
+              dot += f(q)[qAt + e] * f(k)[kAt + e];
+              dp += f(dout)[qAt + e] * f(v)[kAt + e];
+            }
+            const p = Math.exp(dot * scale - f(lse)[r * H + h]);
+            const ds = p * (dp - delta) * scale;
+            for (let e = 0; e < E; e++) {
+              f(dv)[kAt + e] += p * f(dout)[qAt + e];
+              f(dk)[kAt + e] += ds * f(q)[qAt + e];
+              f(dq)[qAt + e] += ds * f(k)[kAt + e];
+            }
+          }
+        }
+  }
+
+  // --- vocabulary -------------------------------------------------------------------------------------------------------------
+  logprob(logprobs: Buffer, lse: Buffer, logits: Buffer, targets: Buffer, rows: number, vocab: number): void {
+    for (let r = 0; r < rows; r++) {
+      f(lse)[r] = logSumExp(f(logits).subarray(r * vocab, (r + 1) * vocab));
+      f(logprobs)[r] = f(logits)[r * vocab + ints(targets)[r]] - f(lse)[r];
+    }
+  }
+  logprobBackward(logits: Buffer, dlogprobs: Buffer, lse: Buffer, targets: Buffer, rows: number, vocab: number): void {
+    for (let r = 0; r < rows; r++)
+      for (let v = 0; v < vocab; v++) {
+        const p = Math.exp(f(logits)[r * vocab + v] - f(lse)[r]);
+        f(logits)[r * vocab + v] = f(dlogprobs)[r] * ((v === ints(targets)[r] ? 1 : 0) - p);
+      }
+  }
+  sampleTokens(
+    tokens: Buffer,
+    logprobs: Buffer,
+    logits: Buffer,
+    temperature: Buffer,
+    topK: Buffer,
+    topP: Buffer,
+    uniforms: Buffer,
+    forced: Buffer,
+    rows: number,
+    vocab: number,
+  ): void {
+    for (let r = 0; r < rows; r++) {
+      const row = f(logits).subarray(r * vocab, (r + 1) * vocab);
+      const filters = { temperature: f(temperature)[r], topK: ints(topK)[r], topP: f(topP)[r] };
+      const token = ints(forced)[r] >= 0 ? ints(forced)[r] : drawToken(row, filters, f(uniforms)[r]);
+      ints(tokens)[r] = token;
+      f(logprobs)[r] = row[token] - logSumExp(row);
+    }
+  }
+
+  // --- optimizer --------------------------------------------------------------------------------------------------------------
+  sumSquares(x: Buffer, count: number): number {
+    let sum = 0;
+    for (let i = 0; i < count; i++) sum += f(x)[i] ** 2;
+    return sum;
+  }
+  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, s: AdamWStep): void {
+    const correction1 = 1 - s.beta1 ** s.step;
+    const correction2 = 1 - s.beta2 ** s.step;
+    for (let i = 0; i < count; i++) {
+      const g = f(grad)[i] * s.gradScale;
+      f(param)[i] *= 1 - s.learningRate * s.weightDecay;
+      f(m)[i] = s.beta1 * f(m)[i] + (1 - s.beta1) * g;
+      f(v)[i] = s.beta2 * f(v)[i] + (1 - s.beta2) * g * g;
+      const denominator = Math.sqrt(f(v)[i]) / Math.sqrt(correction2) + s.epsilon;
+      f(param)[i] -= ((s.learningRate / correction1) * f(m)[i]) / denominator;
+    }
+  }
+}
+
+/**
+ * One draw from a row of logits. Likeliest first means by logit descending, then id ascending; the walk over the kept tokens that
+ * `uniform` selects from is by ascending id.
+ */
+function drawToken(row: Float64Array, filters: { temperature: number; topK: number; topP: number }, uniform: number): number {
+  const { temperature, topK, topP } = filters;
+  const ids = Array.from(row, (_, id) => id).sort((a, b) => row[b] - row[a] || a - b);
+  if (temperature === 0) return ids[0];
+  let kept = topK > 0 ? ids.slice(0, topK) : ids;
+  const weight = (id: number): number => Math.exp((row[id] - row[ids[0]]) / temperature);
+  let mass = kept.reduce((sum, id) => sum + weight(id), 0);
+  if (topP < 1) {
+    const goal = topP * mass;
+    let count = 0;
+    for (mass = 0; count < kept.length && (count === 0 || mass < goal); count++) mass += weight(kept[count]);
+    kept = kept.slice(0, count);
+  }
+  kept = [...kept].sort((a, b) => a - b);
+  let walked = 0;
+  for (const id of kept) {
+    walked += weight(id);
+    if (walked > uniform * mass) return id;
+  }
+  return kept[kept.length - 1];
+}
+
+/** A fresh reference device. */
+export function createReferenceDevice(): ReferenceDevice {
+  return new ReferenceDevice();
+}
