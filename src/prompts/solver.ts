@@ -1,0 +1,13 @@
+// The Solver's prompt: renders a question. Knows the wording only through the recipe's messages, never a domain.
+// Source: R-Zero, appendix (prompt templates); prompts are data, see config `prompts.solver`.
+
+import type { ChatMessage, Prompt, Tokenizer } from "../engine/types.ts";
+
+/** The place in a prompt message that receives the question. */
+export const QUESTION_SLOT = "{question}";
+
+/** Tokens of the Solver's prompt for one question: the recipe's messages through the model's chat template. */
+export function renderSolverPrompt(question: string, messages: readonly ChatMessage[], tokenizer: Tokenizer): Prompt {
+  const filled = messages.map(({ role, content }) => ({ role, content: content.replaceAll(QUESTION_SLOT, () => question) }));
+  return { tokens: tokenizer.encode(tokenizer.renderChat(filled)) };
+}

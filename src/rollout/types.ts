@@ -1,0 +1,34 @@
+// A rollout and a group of them. A Group can only be built from one prompt, so advantages never mix prompts by accident.
+
+import type { Completion, Prompt } from "../engine/types.ts";
+
+/** A prompt, what was sampled for it, and its reward. */
+export interface Rollout {
+  readonly prompt: Prompt;
+  readonly completion: Completion;
+  readonly reward: number;
+}
+
+/** Rollouts of one prompt, the unit of group-relative advantages. */
+export interface Group {
+  readonly prompt: Prompt;
+  readonly completions_G: readonly Completion[];
+  readonly rewards_G: readonly number[];
+}
+
+/** Builds a group. Errors: internal, when a reward is missing or not finite. */
+export function makeGroup(prompt: Prompt, completions_G: readonly Completion[], rewards_G: readonly number[]): Group {
+  if (completions_G.length !== rewards_G.length || completions_G.length === 0)
+    throw new Error(`internal: group of ${completions_G.length} completions with ${rewards_G.length} rewards`);
+  const bad = rewards_G.findIndex((reward) => !Number.isFinite(reward));
+  if (bad >= 0) throw new Error(`internal: reward ${bad} of a group is ${rewards_G[bad]}`);
+  return { prompt, completions_G, rewards_G };
+}
+
+/** Splits the samples of one prompt into groups of `size`, in order; a shorter last group is kept. */
+export function splitIntoGroups(group: Group, size: number): Group[] {
+  const groups: Group[] = [];
+  for (let start = 0; start < group.completions_G.length; start += size)
+    groups.push(makeGroup(group.prompt, group.completions_G.slice(start, start + size), group.rewards_G.slice(start, start + size)));
+  return groups;
+}
