@@ -1,0 +1,62 @@
+// The three presets as partial configurations: what the paper states, what the released code does, and what this project
+// adds to the paper. A recipe's own keys go over its preset. Does NOT hold defaults (schema.ts).
+// Sources: arXiv 2508.05004; the code released with it; docs/algorithm.md lists every difference.
+
+import type { ConfigInput, PresetName } from "./schema.ts";
+
+/** As the paper states it. Every key repeats a default, so that the three presets can be read side by side. */
+const paper: ConfigInput = {
+  challenger: {
+    solverAnswers: 10,
+    advantage: { baseline: "group" },
+    reward: { uncertainty: "tent", malformed: "zero", clampAtZero: true, wellFormed: "question-and-box" },
+  },
+  votes: { missing: "no-vote", truncated: "as-is" },
+  curriculum: {
+    poolSize: 8000,
+    answers: 10,
+    band: [0.25, 0.75],
+    filters: { words: false, textLabels: false },
+    deduplicate: "none",
+  },
+  solver: { reward: { correct: 1, format: 0 } },
+};
+
+/**
+ * As the released code does it. Two departures: its checkpoints 5 of 6 and 15 of 20 are the schedule here (steps that are
+ * thrown away are not run), and the loss is a mean over the optimizer step, never over a micro-batch.
+ */
+const released: ConfigInput = {
+  challenger: {
+    steps: 5,
+    questionsPerStep: 2048,
+    groupSize: 4,
+    questionsPerOptimizerStep: 64,
+    solverAnswers: 10,
+    advantage: { baseline: "group" },
+    reward: { uncertainty: "min", malformed: "penalty", clampAtZero: false, wellFormed: "question" },
+  },
+  votes: { missing: "none-vote", truncated: "as-is" },
+  curriculum: { poolSize: 8000, answers: 9, band: [0.3, 0.8], filters: { words: true, textLabels: true }, deduplicate: "none" },
+  solver: {
+    steps: 15,
+    questionsPerStep: 512,
+    groupSize: 5,
+    questionsPerOptimizerStep: 128,
+    reward: { correct: 0.9, format: 0.1 },
+  },
+};
+
+/**
+ * The paper with three repairs: one pooled baseline for the Challenger, whose prompts are all the same text; truncated
+ * answers are no votes, because a cut answer looks like disagreement; exact duplicates leave the curriculum.
+ */
+const improved: ConfigInput = {
+  ...paper,
+  challenger: { ...paper.challenger, advantage: { baseline: "batch" } },
+  votes: { ...paper.votes, truncated: "no-vote" },
+  curriculum: { ...paper.curriculum, deduplicate: "exact" },
+};
+
+/** Presets by name. */
+export const PRESETS: Record<PresetName, ConfigInput> = { paper, released, improved };

@@ -1,0 +1,210 @@
+// JSON and JSON Lines files: bounded reading with line numbers in every error, and writing that is complete or absent.
+// Knows nothing of runs. A file written here is on the disk (fsync) before it gets its name.
+
+import {
+  closeSync,
+  existsSync,
+  fstatSync,
+  fsyncSync,
+  ftruncateSync,
+  mkdirSync,
+  openSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { dirname } from "node:path";
+import { TextDecoder } from "node:util";
+import { DataError } from "../util/errors.ts";
+
+/** Largest JSON or JSON Lines file that is read, in bytes. */
+export const MAX_FILE_BYTES = 2 * 1024 ** 3;
+/** Longest line that is parsed, in characters. */
+export const MAX_LINE_LENGTH = 16 * 1024 ** 2;
+/** Largest single JSON document that is parsed, in bytes. */
+export const MAX_JSON_BYTES = 256 * 1024 ** 2;
+
+const CHUNK_BYTES = 1 << 20;
+
+/** What a parser of one line may throw with: it becomes `file:line: expected …, got …`. */
+export type LineParser<T> = (value: unknown, where: string) => T;
+
+/** A JSON object, its values not yet checked. */
+export type JsonObject = Record<string, unknown>;
+
+/** The value as a JSON object. Errors: DataError naming `where`. */
+export function expectObject(value: unknown, where: string): JsonObject {
+  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
+  throw new DataError(`${where}: expected a JSON object {…}, got ${preview(value)}.`);
+}
+
+/** A short rendering of a value for an error message. */
+export function preview(value: unknown): string {
+  const text = value === undefined ? "nothing" : JSON.stringify(value);
+  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
+}
+
+/**
+ * Reads a JSON Lines file ("-" reads standard input). Blank lines are skipped. `growing`: the file is a log that a killed
+ * process may have left with a partial last line, which is then left out.
+ * Errors: DataError for a missing or oversized file and for a bad line, as `file:line: expected …, got …`.
+ */
+export function readJsonl<T>(file: string, parse: LineParser<T>, options: { growing?: boolean } = {}): T[] {
+  const rows: T[] = [];
+  forEachLine(file, (line, number, complete) => {
+    if (line.trim() === "" || (options.growing && !complete)) return;
+    const where = `${file === "-" ? "standard input" : file}:${number}`;
+    rows.push(parse(parseJson(line, where), where));
+  });
+  return rows;
+}
+
+/** Parses one JSON text. Errors: DataError naming `where`. */
+export function parseJson(text: string, where: string): unknown {
+  try {
+    return JSON.parse(text) as unknown;
+  } catch (error) {
+    const reason = error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error);
+    throw new DataError(`${where}: expected JSON, got ${preview(text.slice(0, 80))} (${reason.slice(0, 120)}).`);
+  }
+}
+
+function forEachLine(file: string, visit: (line: string, number: number, complete: boolean) => void): void {
+  const descriptor = openForReading(file);
+  try {
+    const decoder = new TextDecoder("utf-8", { fatal: true });
+    const chunk = Buffer.alloc(CHUNK_BYTES);
+    let rest = "";
+    let number = 0;
+    let total = 0;
+    for (;;) {
+      const bytes = readChunk(descriptor, chunk);
+      total += bytes;
+      if (total > MAX_FILE_BYTES)
+        throw new DataError(`${file}: expected at most ${MAX_FILE_BYTES} bytes, got more. Split the file.`);
+      rest += decode(decoder, chunk.subarray(0, bytes), bytes > 0, `${file}:${number + 1}`);
+      const lines = rest.split("\n");
+      rest = lines.pop() ?? "";
+      for (const line of lines) visit(boundedLine(line, `${file}:${++number}`), number, true);
+      boundedLine(rest, `${file}:${number + 1}`);
+      if (bytes > 0) continue;
+      if (rest !== "") visit(rest, number + 1, false);
+      return;
+    }
+  } finally {
+    if (descriptor !== 0) closeSync(descriptor);
+  }
+}
+
+function boundedLine(line: string, where: string): string {
+  if (line.length <= MAX_LINE_LENGTH) return line;
+  throw new DataError(`${where}: expected a line of at most ${MAX_LINE_LENGTH} characters, got a longer one.`);
+}
+
+function decode(decoder: TextDecoder, bytes: Uint8Array, more: boolean, where: string): string {
+  try {
+    return decoder.decode(bytes, { stream: more });
+  } catch {
+    throw new DataError(`${where}: expected UTF-8 text from here on, got other bytes. Convert the file to UTF-8.`);
+  }
+}
+
+function openForReading(file: string): number {
+  if (file === "-") return 0;
+  try {
+    if (statSync(file).isDirectory()) throw new DataError(`${file}: expected a file, got a directory.`);
+    return openSync(file, "r");
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${file}: expected a readable file, got ${(error as NodeJS.ErrnoException).code ?? error}.`);
+  }
+}
+
+function readChunk(descriptor: number, chunk: Buffer): number {
+  for (;;) {
+    try {
+      return readSync(descriptor, chunk, 0, chunk.length, null);
+    } catch (error) {
+      const code = (error as NodeJS.ErrnoException).code;
+      if (code === "EOF") return 0;
+      if (code !== "EAGAIN") throw error;
+      Atomics.wait(new Int32Array(new SharedArrayBuffer(4)), 0, 0, 20); // a terminal or pipe that has nothing yet
+    }
+  }
+}
+
+/** Reads one JSON document. Errors: DataError for a missing, oversized or malformed file. */
+export function readJson(file: string): unknown {
+  let text: string;
+  try {
+    const { size } = statSync(file);
+    if (size > MAX_JSON_BYTES) throw new DataError(`${file}: expected at most ${MAX_JSON_BYTES} bytes, got ${size}.`);
+    text = readFileSync(file, "utf8");
+  } catch (error) {
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${file}: expected a readable file, got ${(error as NodeJS.ErrnoException).code ?? error}.`);
+  }
+  return parseJson(text, file);
+}
+
+/** Writes a file beside its place, flushes it to the disk, then renames: a reader sees the old file or the whole new one. */
+export function writeFileDurably(file: string, text: string): void {
+  mkdirSync(dirname(file), { recursive: true });
+  const beside = `${file}.partial-${process.pid}`;
+  try {
+    const descriptor = openSync(beside, "w");
+    try {
+      writeFileSync(descriptor, text);
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+    renameSync(beside, file);
+  } catch (error) {
+    rmSync(beside, { force: true });
+    throw error;
+  }
+  syncDirectory(dirname(file));
+}
+
+/** Flushes a directory's entries; file systems that cannot do it are left alone. */
+export function syncDirectory(dir: string): void {
+  try {
+    const descriptor = openSync(dir, "r");
+    try {
+      fsyncSync(descriptor);
+    } finally {
+      closeSync(descriptor);
+    }
+  } catch (error) {
+    const code = (error as NodeJS.ErrnoException).code ?? "";
+    if (!["EINVAL", "EPERM", "EISDIR", "EACCES", "ENOTSUP"].includes(code)) throw error;
+  }
+}
+
+/** Writes one JSON document, durably; floats keep every digit. */
+export function writeJson(file: string, value: unknown): void {
+  writeFileDurably(file, `${JSON.stringify(value, undefined, 2)}\n`);
+}
+
+/** Cuts a partial last line off a log, so that the next line appended stands on its own. */
+export function cutPartialLine(file: string): void {
+  if (!existsSync(file)) return;
+  const descriptor = openSync(file, "r+");
+  try {
+    let end = fstatSync(descriptor).size;
+    const byte = Buffer.alloc(1);
+    while (end > 0 && readSync(descriptor, byte, 0, 1, end - 1) === 1 && byte[0] !== 0x0a) end--;
+    ftruncateSync(descriptor, end);
+  } finally {
+    closeSync(descriptor);
+  }
+}
+
+/** Writes rows as JSON Lines, durably. */
+export function writeJsonl(file: string, rows: readonly unknown[]): void {
+  writeFileDurably(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+}

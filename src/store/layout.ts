@@ -1,0 +1,92 @@
+// Every path inside a run directory, so that no other file spells one. Does NOT touch the disk.
+// runs/<name>/{config.yaml, run.json, events.jsonl, done.json} and runs/<name>/iteration-01/<phase>/{…, done.json}.
+
+import { join, resolve } from "node:path";
+import { ConfigError } from "../util/errors.ts";
+
+/** The four phases of an iteration, in order. */
+export const PHASES = ["challenger", "curriculum", "solver", "evaluation"] as const;
+export type Phase = (typeof PHASES)[number];
+
+/** The two policies. */
+export type Role = "challenger" | "solver";
+
+/** Where runs live: the option, else RZERO_RUNS, else ./runs. */
+export function runsRoot(option?: string): string {
+  return resolve(option ?? (process.env.RZERO_RUNS || "runs"));
+}
+
+/** Checks that a run name is a plain file name. Errors: ConfigError. */
+export function checkRunName(name: string): string {
+  if (/^[A-Za-z0-9][A-Za-z0-9._-]{0,99}$/.test(name)) return name;
+  throw new ConfigError(
+    `run name: expected letters, digits, ".", "_" and "-" (at most 100, the first a letter or digit), got "${name}". Choose another name.`,
+  );
+}
+
+/** `iteration-01` of iteration 1. Iteration 0 is the base model, before any training. */
+export function iterationDirName(iteration: number): string {
+  return `iteration-${String(iteration).padStart(2, "0")}`;
+}
+
+/** Paths of one run. */
+export interface RunLayout {
+  readonly name: string;
+  readonly dir: string;
+  /** Resolved configuration; reruns the run. */
+  readonly config: string;
+  /** When, with which versions and on which CPU the run was made. */
+  readonly info: string;
+  /** Append-only log of what happened. */
+  readonly events: string;
+  /** Written last of all: the run is complete; holds its summary. */
+  readonly done: string;
+  /** Process that works on the run right now. */
+  readonly lock: string;
+}
+
+export function runLayout(root: string, name: string): RunLayout {
+  const dir = join(root, checkRunName(name));
+  return {
+    name,
+    dir,
+    config: join(dir, "config.yaml"),
+    info: join(dir, "run.json"),
+    events: join(dir, "events.jsonl"),
+    done: join(dir, "done.json"),
+    lock: join(dir, "lock.json"),
+  };
+}
+
+/** Paths of one phase of one iteration. */
+export interface PhaseLayout {
+  readonly dir: string;
+  /** Written last: the phase is complete. */
+  readonly done: string;
+  /** Questions of the phase, one per line. */
+  readonly questions: string;
+  /** Step metrics, one line per step. */
+  readonly metrics: string;
+  /** The policy after the phase, a Hugging Face directory. */
+  readonly model: string;
+  /** Resumable trainer state (weights in f32, moments, step count). */
+  readonly state: string;
+  /** Scores of an evaluation phase. */
+  readonly scores: string;
+  /** Graded answers of an evaluation phase, one question per line. */
+  readonly answers: string;
+}
+
+export function phaseLayout(run: RunLayout, iteration: number, phase: Phase): PhaseLayout {
+  const dir = join(run.dir, iterationDirName(iteration), phase);
+  return {
+    dir,
+    done: join(dir, "done.json"),
+    questions: join(dir, "questions.jsonl"),
+    metrics: join(dir, "metrics.jsonl"),
+    model: join(dir, "model"),
+    state: join(dir, "state"),
+    scores: join(dir, "scores.json"),
+    answers: join(dir, "answers.jsonl"),
+  };
+}

@@ -1,0 +1,206 @@
+// One run on the disk: typed reading and writing, and the markers that make a run resumable. Every hand-off between
+// phases is a value that was written here, and a phase counts only when its `done.json` exists, which is written last.
+// Knows the layout and the configuration; knows no engine and no algorithm. runs.ts creates, opens and lists runs.
+
+import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
+import { dirname, join } from "node:path";
+import type { Config } from "../config/schema.ts";
+import { CheckpointError, DataError } from "../util/errors.ts";
+import {
+  cutPartialLine,
+  expectObject,
+  type JsonObject,
+  type LineParser,
+  preview,
+  readJson,
+  readJsonl,
+  syncDirectory,
+  writeJson,
+  writeJsonl,
+} from "./jsonl.ts";
+import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
+import { acquireLock, lockHolder, releaseLock } from "./lock.ts";
+
+/** Facts about how a run was made. */
+export interface RunInfo {
+  readonly recipe: string;
+  readonly created: string;
+  readonly rzero: string;
+  readonly node: string;
+  readonly cpu: string;
+}
+
+/** How far a run got; `running`: a live process holds it. */
+export type RunState = "new" | "running" | "stopped" | "done";
+
+/** A finished phase. */
+export interface PhaseRef {
+  readonly iteration: number;
+  readonly phase: Phase;
+}
+
+/** One line of events.jsonl; `event` names it, the rest is its data. */
+export type StoredEvent = JsonObject & { event: string };
+
+export class RunStore {
+  readonly name: string;
+  readonly dir: string;
+  readonly config: Config;
+  readonly info: RunInfo;
+  readonly layout: RunLayout;
+
+  /** Use `createRun` or `openRun` of runs.ts. */
+  constructor(layout: RunLayout, config: Config, info: RunInfo) {
+    this.layout = layout;
+    this.name = layout.name;
+    this.dir = layout.dir;
+    this.config = config;
+    this.info = info;
+  }
+
+  /** Paths of a phase. Iteration 0 holds the base model's evaluation. */
+  phase(iteration: number, phase: Phase): PhaseLayout {
+    return phaseLayout(this.layout, iteration, phase);
+  }
+
+  /** True when the phase is complete. */
+  phaseDone(iteration: number, phase: Phase): boolean {
+    return existsSync(this.phase(iteration, phase).done);
+  }
+
+  /** Marks a phase complete; `summary` (its measures) is what `readDone` gives back. Everything else must be written before. */
+  markDone(iteration: number, phase: Phase, summary: JsonObject): void {
+    const { dir, done } = this.phase(iteration, phase);
+    if (existsSync(dir)) syncTree(dir);
+    writeJson(done, summary);
+    syncDirectory(dirname(dir));
+  }
+
+  /** The summary of a finished phase. Errors: CheckpointError when the phase is not finished or its marker is damaged. */
+  readDone(iteration: number, phase: Phase): JsonObject {
+    const { done } = this.phase(iteration, phase);
+    try {
+      return expectObject(readJson(done), done);
+    } catch (error) {
+      throw new CheckpointError(
+        `${this.name}: expected a finished ${phase} phase of iteration ${iteration}, got: ${(error as Error).message}`,
+      );
+    }
+  }
+
+  /** Removes what an interrupted phase left, and makes its empty directory. A finished phase is an error: `internal:`. */
+  clearPartialPhase(iteration: number, phase: Phase): PhaseLayout {
+    const layout = this.phase(iteration, phase);
+    if (existsSync(layout.done))
+      throw new Error(`internal: clearPartialPhase on the finished ${phase} phase of iteration ${iteration}`);
+    rmSync(layout.dir, { recursive: true, force: true });
+    mkdirSync(layout.dir, { recursive: true });
+    return layout;
+  }
+
+  /** Removes a heavy file or directory of the run that is no longer needed (a state that a later one replaces). */
+  discard(path: string): void {
+    if (!path.startsWith(join(this.dir, "/"))) throw new Error(`internal: discard outside the run: ${path}`);
+    rmSync(path, { recursive: true, force: true });
+  }
+
+  /** The last finished phase in the order of the loop, or undefined. */
+  lastDone(): PhaseRef | undefined {
+    let last: PhaseRef | undefined;
+    for (const iteration of this.iterations())
+      for (const phase of PHASES) if (this.phaseDone(iteration, phase)) last = { iteration, phase };
+    return last;
+  }
+
+  /** Iterations with a directory, ascending; 0 is the base model. */
+  iterations(): number[] {
+    const found = readdirSync(this.dir).flatMap((name) => /^iteration-(\d+)$/.exec(name)?.[1] ?? []);
+    return found.map(Number).sort((a, b) => a - b);
+  }
+
+  /** Appends one event with its time. A line is written in one call, so that a killed process leaves at most one partial line. */
+  appendEvent(event: StoredEvent): void {
+    appendFileSync(this.layout.events, `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+  }
+
+  /** All events in order. A last line cut short by a kill is left out; any other bad line is a DataError. */
+  events(): StoredEvent[] {
+    const { events } = this.layout;
+    if (!existsSync(events)) return [];
+    return readJsonl(events, parseEvent, { growing: true });
+  }
+
+  /** Marks the whole run complete with its summary, which `readSummary` gives back. */
+  markRunDone(summary: JsonObject): void {
+    writeJson(this.layout.done, summary);
+  }
+
+  /** The summary of a complete run, or undefined. */
+  readSummary(): JsonObject | undefined {
+    const { done } = this.layout;
+    return existsSync(done) ? expectObject(readJson(done), done) : undefined;
+  }
+
+  state(): RunState {
+    if (existsSync(this.layout.done)) return "done";
+    if (lockHolder(this.layout.lock)) return "running";
+    return this.iterations().length > 0 ? "stopped" : "new";
+  }
+
+  /** Claims the run for this process until `unlock`. Errors: ConfigError when another live process works on it. */
+  lock(): void {
+    acquireLock(this.layout.lock, this.name);
+    cutPartialLine(this.layout.events);
+  }
+
+  unlock(): void {
+    releaseLock(this.layout.lock);
+  }
+
+  writeJson(file: string, value: unknown): void {
+    writeJson(file, value);
+  }
+
+  readJson(file: string): unknown {
+    return readJson(file);
+  }
+
+  writeJsonl(file: string, rows: readonly unknown[]): void {
+    writeJsonl(file, rows);
+  }
+
+  readJsonl<T>(file: string, parse: LineParser<T>): T[] {
+    return readJsonl(file, parse);
+  }
+
+  /** Appends one row (a step's metrics) to a JSON Lines file of a phase that is still open. */
+  appendJsonl(file: string, row: unknown): void {
+    mkdirSync(dirname(file), { recursive: true });
+    appendFileSync(file, `${JSON.stringify(row)}\n`);
+  }
+}
+
+function parseEvent(value: unknown, where: string): StoredEvent {
+  const object = expectObject(value, where);
+  if (typeof object.event === "string") return { ...object, event: object.event };
+  throw new DataError(`${where}: expected "event" to be a string, got ${preview(object.event)}.`);
+}
+
+/** Flushes every file below `dir`, so that a marker written next never outlives what it vouches for. */
+function syncTree(dir: string): void {
+  for (const entry of readdirSync(dir, { withFileTypes: true })) {
+    const path = join(dir, entry.name);
+    if (entry.isDirectory()) syncTree(path);
+    else if (entry.isFile()) syncFile(path);
+  }
+  syncDirectory(dir);
+}
+
+function syncFile(path: string): void {
+  const descriptor = openSync(path, "r+");
+  try {
+    fsyncSync(descriptor);
+  } finally {
+    closeSync(descriptor);
+  }
+}

@@ -1,0 +1,141 @@
+// The directory of runs: create one, open one, list all. Knows the layout; a run's content is run-store.ts.
+
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { cpus } from "node:os";
+import { join } from "node:path";
+import { stringify } from "yaml";
+import { loadConfigFile } from "../config/load.ts";
+import type { Config } from "../config/schema.ts";
+import { ConfigError, DataError } from "../util/errors.ts";
+import { nearest } from "../util/nearest.ts";
+import { expectObject, readJson, syncDirectory, writeFileDurably, writeJson } from "./jsonl.ts";
+import { checkRunName, runLayout } from "./layout.ts";
+import { type PhaseRef, type RunInfo, type RunState, RunStore } from "./run-store.ts";
+
+/** A run as `rzero list` shows it; `problem` says why it cannot be read. */
+export interface RunListing {
+  readonly name: string;
+  readonly state: RunState | "damaged";
+  /** Last finished phase, or undefined. */
+  readonly last?: PhaseRef;
+  readonly iterations?: number;
+  readonly recipe?: string;
+  readonly seed?: number;
+  /** ISO 8601, UTC. */
+  readonly created?: string;
+  readonly problem?: string;
+}
+
+/**
+ * Creates a run. `name` undefined takes the recipe's name and the next free number (tiny-001).
+ * Errors: ConfigError when the name is in use or no plain file name.
+ */
+export function createRun(options: { root: string; config: Config; name?: string; version: string }): RunStore {
+  const { root, config, version } = options;
+  mkdirSync(root, { recursive: true });
+  const layout = runLayout(
+    root,
+    options.name === undefined ? claimFreeName(root, config.name ?? "run") : claimName(root, options.name),
+  );
+  const info: RunInfo = {
+    recipe: config.name ?? "run",
+    created: new Date().toISOString(),
+    rzero: version,
+    node: process.version,
+    cpu: cpus()[0]?.model ?? "unknown",
+  };
+  const header = `# Resolved configuration of run ${layout.name}. \`rzero run <this file>\` runs it again.\n`;
+  writeJson(layout.info, info);
+  writeFileDurably(layout.config, header + stringify(config, { lineWidth: 0 }));
+  syncDirectory(root);
+  return new RunStore(layout, config, info);
+}
+
+function claimName(root: string, name: string): string {
+  try {
+    mkdirSync(join(root, checkRunName(name)));
+    return name;
+  } catch (error) {
+    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    throw new ConfigError(
+      `run name: expected one that is free, got "${name}", which is in use. Go on with it: rzero resume ${name}; or take another name: --run NAME.`,
+    );
+  }
+}
+
+function claimFreeName(root: string, recipe: string): string {
+  const base = recipe.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "") || "run";
+  for (let number = 1; ; number++) {
+    const name = `${base.slice(0, 90)}-${String(number).padStart(3, "0")}`;
+    try {
+      mkdirSync(join(root, name));
+      return name;
+    } catch (error) {
+      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
+    }
+  }
+}
+
+/** Opens an existing run. Errors: ConfigError when there is none of that name; DataError when its files are damaged. */
+export function openRun(root: string, name: string): RunStore {
+  const layout = runLayout(root, name);
+  if (!existsSync(layout.config)) {
+    const known = runNames(root);
+    const close = nearest(name, known);
+    const hint = close ? `Did you mean ${close}?` : known.length > 0 ? "See rzero list." : "Start one: rzero run.";
+    throw new ConfigError(`run: expected a run in ${root}, got "${name}". ${hint}`);
+  }
+  const config = loadConfigFile(layout.config);
+  const { recipe, created, rzero, node, cpu } = expectObject(readJson(layout.info), layout.info);
+  return new RunStore(layout, config, {
+    recipe: String(recipe),
+    created: String(created),
+    rzero: String(rzero),
+    node: String(node),
+    cpu: String(cpu),
+  });
+}
+
+/** True when a run of that name is there. */
+export function runExists(root: string, name: string): boolean {
+  return existsSync(join(root, name, "config.yaml"));
+}
+
+function runNames(root: string): string[] {
+  if (!existsSync(root)) return [];
+  return readdirSync(root, { withFileTypes: true })
+    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, "config.yaml")))
+    .map((entry) => entry.name)
+    .sort();
+}
+
+/** All runs, oldest first; one that cannot be read is listed as damaged. */
+export function listRuns(root: string): RunListing[] {
+  return runNames(root)
+    .map((name) => describe(root, name))
+    .sort((a, b) => (a.created ?? "").localeCompare(b.created ?? "") || a.name.localeCompare(b.name));
+}
+
+function describe(root: string, name: string): RunListing {
+  try {
+    const run = openRun(root, name);
+    const { iterations, seed } = run.config;
+    return {
+      name,
+      state: run.state(),
+      last: run.lastDone(),
+      iterations,
+      seed,
+      recipe: run.info.recipe,
+      created: run.info.created,
+    };
+  } catch (error) {
+    if (error instanceof DataError || error instanceof ConfigError) return { name, state: "damaged", problem: error.message };
+    throw error;
+  }
+}
+
+/** Removes a run that was created a moment ago and could not start. */
+export function abandonRun(run: RunStore): void {
+  if (run.iterations().length === 0) rmSync(run.dir, { recursive: true, force: true });
+}
