@@ -1,0 +1,157 @@
+// Resumable training state on disk: weights and AdamW moments in f32 as safetensors under names made of their content's hash, and
+// state.json, replaced last and in one rename, that names them. So a directory holds the old state or the new one at every instant.
+// It knows no run and no phase.
+
+import { createHash } from "node:crypto";
+import {
+  closeSync,
+  mkdirSync,
+  openSync,
+  readdirSync,
+  readFileSync,
+  readSync,
+  renameSync,
+  rmSync,
+  statSync,
+  writeFileSync,
+} from "node:fs";
+import { join } from "node:path";
+import { CheckpointError } from "../../util/errors.ts";
+import type { Buffer, Device } from "./device/types.ts";
+import type { ParameterSpec } from "./parameters.ts";
+import { readSafetensorsHeader, readTensor, type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
+import type { Weights } from "./weights.ts";
+
+/** The device memory of a training state; `m` and `v` have the layout of the weights' values. */
+export interface CheckpointTensors {
+  readonly device: Device;
+  readonly weights: Weights;
+  readonly m: Buffer;
+  readonly v: Buffer;
+}
+
+const PARTS = ["weights", "m", "v"] as const;
+type Part = (typeof PARTS)[number];
+
+interface FileEntry {
+  readonly file: string;
+  readonly bytes: number;
+  readonly sha256: string;
+}
+
+interface State {
+  readonly format: 1;
+  readonly step: number;
+  readonly files: Readonly<Record<Part, FileEntry>>;
+}
+
+const MAX_STATE_BYTES = 1 << 20;
+
+/** Writes the state of optimizer step `step` into `dir`. Errors: EngineError when the disk refuses. */
+export function writeCheckpoint(dir: string, step: number, tensors: CheckpointTensors): void {
+  mkdirSync(dir, { recursive: true });
+  const entries = PARTS.map((part): [Part, FileEntry] => [part, writePart(dir, part, tensors)]);
+  const state: State = { format: 1, step, files: Object.fromEntries(entries) as Record<Part, FileEntry> };
+  const path = join(dir, "state.json");
+  writeFileSync(`${path}.partial`, `${JSON.stringify(state, null, 2)}\n`, { flush: true });
+  renameSync(`${path}.partial`, path);
+  const named = new Set(entries.map(([, entry]) => entry.file));
+  for (const name of readdirSync(dir))
+    if (/^(weights|m|v)-.*\.safetensors$/.test(name) && !named.has(name)) rmSync(join(dir, name));
+}
+
+/**
+ * Fills the tensors from `dir` and returns the optimizer step. Everything is verified before anything is changed.
+ * Errors: CheckpointError (missing, damaged, of another model).
+ */
+export function readCheckpoint(dir: string, tensors: CheckpointTensors): number {
+  const state = readState(dir);
+  const headers = new Map(PARTS.map((part) => [part, verifiedHeader(dir, state.files[part], tensors.weights.specs)]));
+  for (const part of PARTS) {
+    for (const spec of tensors.weights.specs) {
+      const info = headers.get(part)?.get(spec.name) as TensorInfo;
+      tensors.device.upload(partOf(tensors, part, spec), readTensor(info));
+    }
+  }
+  return state.step;
+}
+
+function writePart(dir: string, part: Part, tensors: CheckpointTensors): FileEntry {
+  const toWrite = tensors.weights.specs.map((spec): TensorToWrite => {
+    return {
+      name: spec.name,
+      shape: spec.shape,
+      read: () => tensors.device.download(partOf(tensors, part, spec)) as Float32Array,
+    };
+  });
+  const unnamed = join(dir, `${part}.new`);
+  const { bytes, sha256 } = writeSafetensors(unnamed, toWrite, "F32");
+  const file = `${part}-${sha256.slice(0, 16)}.safetensors`;
+  renameSync(unnamed, join(dir, file));
+  return { file, bytes, sha256 };
+}
+
+function partOf(tensors: CheckpointTensors, part: Part, spec: ParameterSpec): Buffer {
+  return tensors.weights.part(part === "weights" ? tensors.weights.values : tensors[part], spec.name);
+}
+
+function readState(dir: string): State {
+  const path = join(dir, "state.json");
+  let state: State;
+  try {
+    if (statSync(path).size > MAX_STATE_BYTES) throw new Error("a file that is too large");
+    state = JSON.parse(readFileSync(path, "utf8")) as State;
+  } catch (error) {
+    throw new CheckpointError(
+      `${path}: expected a training state, got ${(error as Error).message}. Start from an earlier phase.`,
+    );
+  }
+  const complete = state?.format === 1 && Number.isSafeInteger(state.step) && PARTS.every((part) => isEntry(state.files?.[part]));
+  if (!complete)
+    throw new CheckpointError(`${path}: expected a training state of format 1, got something else. Start from an earlier phase.`);
+  return state;
+}
+
+function isEntry(entry: FileEntry | undefined): boolean {
+  return (
+    typeof entry?.file === "string" &&
+    /^[\w.-]+$/.test(entry.file) &&
+    typeof entry.bytes === "number" &&
+    typeof entry.sha256 === "string"
+  );
+}
+
+function verifiedHeader(dir: string, entry: FileEntry, specs: readonly ParameterSpec[]): Map<string, TensorInfo> {
+  const path = join(dir, entry.file);
+  const bytes = statSync(path, { throwIfNoEntry: false })?.size;
+  if (bytes !== entry.bytes) {
+    throw new CheckpointError(`${path}: expected ${entry.bytes} bytes, got ${bytes ?? "no file"}. Start from an earlier phase.`);
+  }
+  const sha256 = sha256Of(path);
+  if (sha256 !== entry.sha256) {
+    throw new CheckpointError(
+      `${path}: expected SHA-256 ${entry.sha256}, got ${sha256}. It is damaged: start from an earlier phase.`,
+    );
+  }
+  const header = readSafetensorsHeader(path);
+  for (const spec of specs) {
+    const shape = header.get(spec.name)?.shape;
+    if (shape?.join() === spec.shape.join()) continue;
+    throw new CheckpointError(
+      `${path} ${spec.name}: expected shape [${spec.shape.join(", ")}], got ${shape ? `[${shape.join(", ")}]` : "nothing"}. It is of another model.`,
+    );
+  }
+  return header;
+}
+
+function sha256Of(path: string): string {
+  const hash = createHash("sha256");
+  const piece = new Uint8Array(1 << 22);
+  const fd = openSync(path, "r");
+  try {
+    for (let got = readSync(fd, piece); got > 0; got = readSync(fd, piece)) hash.update(piece.subarray(0, got));
+  } finally {
+    closeSync(fd);
+  }
+  return hash.digest("hex");
+}

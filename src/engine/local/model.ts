@@ -1,0 +1,275 @@
+// The transformer's equations, forward and hand-written backward, as calls to device ops: RMSNorm, grouped-query attention with
+// RoPE (and Qwen3's per-head norms), SwiGLU. It knows no file, no batch layout, no cache policy and no kind of device.
+// Legend: R rows (tokens of packed sequences), D hidden, H query heads, K key/value heads, E head dim, F feed-forward.
+// dX is the gradient of X; a backward line quotes the forward line it belongs to.
+// Source: modeling_qwen3.py, modeling_qwen2.py, modeling_llama.py of transformers; the form follows llm.c's train_gpt2.c.
+
+import type { BufferPool } from "./buffer-pool.ts";
+import type { AttentionRows, AttentionShape, Buffer, Device } from "./device/types.ts";
+import type { ModelConfig } from "./hf-config.ts";
+import type { LayerWeights, Linear, Parameter } from "./weights.ts";
+
+/** The rows of one pass, on the device. */
+export interface Rows {
+  readonly count: number;
+  readonly tokens: Buffer;
+  readonly positions: Buffer;
+  readonly attention: AttentionRows;
+  /** RoPE tables that cover every position. */
+  readonly cos: Buffer;
+  readonly sin: Buffer;
+}
+
+/** Where a layer's keys and values go when they outlive the pass: row r to `writeRows[r]` of k and v. */
+export interface LayerCache {
+  readonly k: Buffer;
+  readonly v: Buffer;
+  readonly writeRows: Buffer;
+}
+
+/** Packed causal sequences, for attention's backward: sequence s covers rows [offsets[s], offsets[s + 1]). */
+export interface SequenceOffsets {
+  readonly offsets: Buffer;
+  readonly sequences: number;
+}
+
+/** A device, its scratch memory and the sizes: what every equation needs. */
+export interface ModelContext {
+  readonly device: Device;
+  readonly config: ModelConfig;
+  readonly pool: BufferPool;
+}
+
+/** Intermediate values of one layer. `x`, `middle` and `out` may be one buffer when no backward follows. */
+export interface LayerActivations {
+  /** The residual stream [R, D]: before the layer, after attention, after the feed-forward. */
+  readonly x: Buffer;
+  readonly middle: Buffer;
+  readonly out: Buffer;
+  readonly attentionInput: Buffer;
+  readonly attentionInputRstd: Buffer;
+  /** Projections before the per-head norm; the same buffers as q and k in models without it. */
+  readonly rawQ: Buffer;
+  readonly rawK: Buffer;
+  readonly rstdQ: Buffer;
+  readonly rstdK: Buffer;
+  readonly q: Buffer;
+  readonly k: Buffer;
+  readonly v: Buffer;
+  readonly attended: Buffer;
+  readonly lse: Buffer;
+  readonly feedForwardInput: Buffer;
+  readonly feedForwardInputRstd: Buffer;
+  readonly gate: Buffer;
+  readonly up: Buffer;
+}
+
+/** Activations of layer `index` for R rows; with `keep` each layer has its own, otherwise all share one set. */
+export function layerActivations(m: ModelContext, index: number, rows: number, keep: boolean): LayerActivations {
+  const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = m.config;
+  const take = (name: string, perRow: number): Buffer => m.pool.take(keep ? `${index}.${name}` : name, rows * perRow);
+  const q = take("q", H * E);
+  const k = take("k", K * E);
+  return {
+    x: residual(m, index, rows, keep),
+    middle: keep ? take("middle", D) : residual(m, index, rows, keep),
+    out: residual(m, index + 1, rows, keep),
+    attentionInput: take("attentionInput", D),
+    attentionInputRstd: take("attentionInputRstd", 1),
+    rawQ: qkNorm ? take("rawQ", H * E) : q,
+    rawK: qkNorm ? take("rawK", K * E) : k,
+    rstdQ: take("rstdQ", H),
+    rstdK: take("rstdK", K),
+    q,
+    k,
+    v: take("v", K * E),
+    attended: take("attended", H * E),
+    lse: take("lse", H),
+    feedForwardInput: take("feedForwardInput", D),
+    feedForwardInputRstd: take("feedForwardInputRstd", 1),
+    gate: take("gate", F),
+    up: take("up", F),
+  };
+}
+
+/** The residual stream [R, D] before layer `index`; index = layers is the one after the last. */
+export function residual(m: ModelContext, index: number, rows: number, keep: boolean): Buffer {
+  return m.pool.take(keep ? `${index}.x` : "x", rows * m.config.hiddenSize);
+}
+
+/** y = x·Wᵀ + b. */
+export function linear(m: ModelContext, y: Buffer, x: Buffer, w: Linear, rows: number): void {
+  m.device.linear(y, x, w.packed, rows, w.bias);
+}
+
+/** From y = x·Wᵀ + b: dW += dyᵀ·x, db += Σ dy, dx (+)= dy·W. */
+export function linearBackward(
+  m: ModelContext,
+  dx: Buffer,
+  dy: Buffer,
+  x: Buffer,
+  w: Linear,
+  rows: number,
+  accumulate = false,
+): void {
+  if (w.trainable === undefined) throw new Error("internal: backward through frozen weights");
+  m.device.linearBackwardWeight(w.trainable.gradient, dy, x, rows, w.outDim, w.inDim);
+  if (w.biasGradient !== undefined) m.device.biasBackward(w.biasGradient, dy, rows, w.outDim);
+  m.device.linearBackwardInput(dx, dy, w.trainable.value, rows, w.outDim, w.inDim, accumulate);
+}
+
+/** Gradient buffer of a parameter in training. */
+export function gradientOf(parameter: Parameter): Buffer {
+  if (parameter.gradient === undefined) throw new Error("internal: backward through frozen weights");
+  return parameter.gradient;
+}
+
+/** One layer forward: a.out from a.x. With a cache, keys and values are written to it and attention reads it. */
+export function forwardLayer(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows, cache?: LayerCache): void {
+  const { device: d, config: c } = m;
+  const R = rows.count;
+  const D = c.hiddenSize;
+  const delta = m.pool.take("delta", R * D);
+
+  d.rmsNorm(a.attentionInput, a.attentionInputRstd, a.x, w.inputNorm.value, R, D, c.normEps);
+  forwardHeads(m, w, a, rows);
+  const keys = cache === undefined ? a : store(m, a, cache, R);
+  d.attention(a.attended, a.lse, a.q, keys.k, keys.v, rows.attention, attentionShape(c, R));
+  linear(m, delta, a.attended, w.output, R);
+  d.add(a.middle, a.x, delta, R * D);
+
+  d.rmsNorm(a.feedForwardInput, a.feedForwardInputRstd, a.middle, w.feedForwardNorm.value, R, D, c.normEps);
+  linear(m, a.gate, a.feedForwardInput, w.gate, R);
+  linear(m, a.up, a.feedForwardInput, w.up, R);
+  const product = m.pool.take("product", R * c.intermediateSize);
+  d.swiglu(product, a.gate, a.up, R * c.intermediateSize);
+  linear(m, delta, product, w.down, R);
+  d.add(a.out, a.middle, delta, R * D);
+}
+
+/** q, k, v from the normed input: projections, Qwen3's norm of each head, RoPE. */
+function forwardHeads(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows): void {
+  const { device: d, config: c } = m;
+  const { queryHeads: H, kvHeads: K, headDim: E } = c;
+  const R = rows.count;
+  linear(m, a.rawQ, a.attentionInput, w.query, R);
+  linear(m, a.rawK, a.attentionInput, w.key, R);
+  linear(m, a.v, a.attentionInput, w.value, R);
+  if (w.queryNorm !== undefined) d.rmsNorm(a.q, a.rstdQ, a.rawQ, w.queryNorm.value, R * H, E, c.normEps);
+  if (w.keyNorm !== undefined) d.rmsNorm(a.k, a.rstdK, a.rawK, w.keyNorm.value, R * K, E, c.normEps);
+  d.rope(a.q, rows.cos, rows.sin, rows.positions, R, H, E, false);
+  d.rope(a.k, rows.cos, rows.sin, rows.positions, R, K, E, false);
+}
+
+/** One layer backward: turns `dx`, the gradient of a.out [R, D], into the gradient of a.x in place, adding weight gradients. */
+export function backwardLayer(
+  m: ModelContext,
+  w: LayerWeights,
+  a: LayerActivations,
+  dx: Buffer,
+  rows: Rows,
+  sequences: SequenceOffsets,
+): void {
+  backwardFeedForward(m, w, a, dx, rows.count);
+  backwardAttention(m, w, a, dx, rows, sequences);
+}
+
+function backwardFeedForward(m: ModelContext, w: LayerWeights, a: LayerActivations, dx: Buffer, R: number): void {
+  const { device: d, config: c, pool } = m;
+  const { hiddenSize: D, intermediateSize: F } = c;
+  const product = pool.take("product", R * F);
+  const dProduct = pool.take("dProduct", R * F);
+  const dGate = pool.take("dGate", R * F);
+  const dUp = pool.take("dUp", R * F);
+  const dInput = pool.take("dInput", R * D);
+
+  // product = silu(gate) * up, made again rather than kept: the cheapest third of the feed-forward's memory
+  d.swiglu(product, a.gate, a.up, R * F);
+  // out = middle + product·Wdownᵀ, so dmiddle starts as dout
+  linearBackward(m, dProduct, dx, product, w.down, R);
+  // product = silu(gate) * up
+  d.swigluBackward(dGate, dUp, dProduct, a.gate, a.up, R * F);
+  // up = input·Wupᵀ, gate = input·Wgateᵀ
+  linearBackward(m, dInput, dUp, a.feedForwardInput, w.up, R);
+  linearBackward(m, dInput, dGate, a.feedForwardInput, w.gate, R, true);
+  // input = rmsNorm(middle)
+  rmsNormBackward(m, dx, dInput, a.middle, w.feedForwardNorm, a.feedForwardInputRstd, R, D, true);
+}
+
+function backwardAttention(
+  m: ModelContext,
+  w: LayerWeights,
+  a: LayerActivations,
+  dx: Buffer,
+  rows: Rows,
+  { offsets, sequences }: SequenceOffsets,
+): void {
+  const { device: d, config: c, pool } = m;
+  const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E } = c;
+  const R = rows.count;
+  const dAttended = pool.take("dAttended", R * H * E);
+  const dq = pool.take("dq", R * H * E);
+  const dk = pool.take("dk", R * K * E);
+  const dv = pool.take("dv", R * K * E);
+  const dInput = pool.take("dInput", R * D);
+
+  // middle = x + attended·Woᵀ
+  linearBackward(m, dAttended, dx, a.attended, w.output, R);
+  // attended = attention(q, k, v)
+  d.attentionBackward(dq, dk, dv, dAttended, a.attended, a.lse, a.q, a.k, a.v, offsets, sequences, attentionShape(c, R));
+  // q = rope(q), k = rope(k): a rotation, undone by the inverse one
+  d.rope(dq, rows.cos, rows.sin, rows.positions, R, H, E, true);
+  d.rope(dk, rows.cos, rows.sin, rows.positions, R, K, E, true);
+  // q = rmsNorm(rawQ), k = rmsNorm(rawK), per head
+  const dRawQ = headNormBackward(m, "dRawQ", dq, a.rawQ, w.queryNorm, a.rstdQ, R * H);
+  const dRawK = headNormBackward(m, "dRawK", dk, a.rawK, w.keyNorm, a.rstdK, R * K);
+  // rawQ = input·Wqᵀ + bq, rawK = input·Wkᵀ + bk, v = input·Wvᵀ + bv
+  linearBackward(m, dInput, dRawQ, a.attentionInput, w.query, R);
+  linearBackward(m, dInput, dRawK, a.attentionInput, w.key, R, true);
+  linearBackward(m, dInput, dv, a.attentionInput, w.value, R, true);
+  // input = rmsNorm(x)
+  rmsNormBackward(m, dx, dInput, a.x, w.inputNorm, a.attentionInputRstd, R, D, true);
+}
+
+/** From y = rmsNorm(x): dx (+)= …, dweight += …. */
+export function rmsNormBackward(
+  m: ModelContext,
+  dx: Buffer,
+  dy: Buffer,
+  x: Buffer,
+  norm: Parameter,
+  rstd: Buffer,
+  rows: number,
+  dim: number,
+  accumulate: boolean,
+): void {
+  m.device.rmsNormBackward(dx, gradientOf(norm), dy, x, norm.value, rstd, rows, dim, accumulate);
+}
+
+/** Gradient of the projection below a per-head norm; models without that norm hand `dy` through. */
+function headNormBackward(
+  m: ModelContext,
+  name: string,
+  dy: Buffer,
+  raw: Buffer,
+  norm: Parameter | undefined,
+  rstd: Buffer,
+  heads: number,
+): Buffer {
+  if (norm === undefined) return dy;
+  const dim = m.config.headDim;
+  const dRaw = m.pool.take(name, heads * dim);
+  rmsNormBackward(m, dRaw, dy, raw, norm, rstd, heads, dim, false);
+  return dRaw;
+}
+
+function store(m: ModelContext, a: LayerActivations, cache: LayerCache, rows: number): LayerCache {
+  const dim = m.config.kvHeads * m.config.headDim;
+  m.device.scatterRows(cache.k, a.k, cache.writeRows, rows, dim);
+  m.device.scatterRows(cache.v, a.v, cache.writeRows, rows, dim);
+  return cache;
+}
+
+function attentionShape(c: ModelConfig, rows: number): AttentionShape {
+  return { rows, queryHeads: c.queryHeads, kvHeads: c.kvHeads, headDim: c.headDim, scale: 1 / Math.sqrt(c.headDim) };
+}

@@ -1,0 +1,209 @@
+// A model on a device, as the sampler, the scorer and the trainer use it: packed forward and backward, and the cached ragged
+// forward. Both forwards are the same equations over the same ops, so their logprobs are equal to the bit.
+// It knows no tokenizer, no loss and no optimizer. The equations are in model.ts and logprob-head.ts.
+
+import { EngineError } from "../../util/errors.ts";
+import { BufferPool } from "./buffer-pool.ts";
+import type { Buffer, Device } from "./device/types.ts";
+import { type ModelConfig, readModelConfig } from "./hf-config.ts";
+import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
+import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
+import { backwardLayer, forwardLayer, gradientOf, layerActivations, type ModelContext, type Rows, residual } from "./model.ts";
+import { openModelTensors, randomTensors, type TensorSource } from "./model-files.ts";
+import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
+import { RopeTables } from "./rope.ts";
+import { type WeightMode, Weights } from "./weights.ts";
+
+/** A batch whose activations wait for their backward pass. */
+interface Pending {
+  readonly data: readonly Sequence[];
+  readonly rows: Rows;
+  readonly selected: SelectedRows;
+  readonly offsets: Buffer;
+  readonly sequences: number;
+}
+
+/** See the file header. Not reentrant: one pass at a time. */
+export class Transformer implements InferenceModel {
+  readonly config: ModelConfig;
+  readonly weights: Weights;
+  readonly #m: ModelContext;
+  readonly #rope: RopeTables;
+  #pending: Pending | undefined;
+
+  /** Loads a Hugging Face model directory. Errors: DataError (files), EngineError (memory). */
+  static load(device: Device, dir: string, mode: WeightMode): Transformer {
+    return Transformer.create(device, readModelConfig(dir), openModelTensors(dir), mode);
+  }
+
+  /** Fresh weights: a function of configuration and seed. */
+  static random(device: Device, config: ModelConfig, seed: number, mode: WeightMode): Transformer {
+    return Transformer.create(device, config, randomTensors(config, seed), mode);
+  }
+
+  /** Weights from any source. */
+  static create(device: Device, config: ModelConfig, source: TensorSource, mode: WeightMode): Transformer {
+    return new Transformer(device, Weights.create(device, config, source, mode));
+  }
+
+  private constructor(device: Device, weights: Weights) {
+    this.config = weights.config;
+    this.weights = weights;
+    this.#m = { device, config: weights.config, pool: new BufferPool(device) };
+    this.#rope = new RopeTables(device, weights.config);
+  }
+
+  get vocabSize(): number {
+    return this.config.vocabSize;
+  }
+
+  get maxPositions(): number {
+    return this.config.maxPositions;
+  }
+
+  /** A frozen copy of the current weights, with scratch memory of its own. */
+  freeze(): Transformer {
+    return new Transformer(this.#m.device, this.weights.freeze());
+  }
+
+  /**
+   * Logprobs of one packed batch: N - 1 per sequence, 0 where the weight is 0. Keeps no activations.
+   * Errors: DataError (a sequence the model cannot read).
+   */
+  logprobs(data: readonly Sequence[]): Float32Array[] {
+    return this.#forward(data, false);
+  }
+
+  /** As `logprobs`, to the bit, and keeps the activations for one `backward`. */
+  forward(data: readonly Sequence[]): Float32Array[] {
+    return this.#forward(data, true);
+  }
+
+  /** Adds the gradient of Σ dLogprobs · logprobs of the last `forward` to the weights' gradients. */
+  backward(dLogprobs: readonly Float32Array[]): void {
+    const pending = this.#pending;
+    if (pending === undefined) throw new Error("internal: backward without forward");
+    this.#pending = undefined;
+    if (pending.selected.count === 0) return;
+    const m = this.#m;
+    const { rows, selected } = pending;
+    const { tree } = this.weights;
+    const dx = m.pool.take("dx", rows.count * this.config.hiddenSize);
+    backwardHead(m, tree, dx, selected, gatherSelected(pending.data, dLogprobs));
+    for (let index = this.config.layers - 1; index >= 0; index--) {
+      backwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, true), dx, rows, pending);
+    }
+    // x = embedding[tokens]
+    m.device.embeddingBackward(gradientOf(tree.embedding), dx, rows.tokens, rows.count, this.config.hiddenSize);
+  }
+
+  /** A cache of `rows` tokens. Errors: EngineError when memory is short. */
+  newCache(rows: number): KvCache {
+    return new LayeredCache(this.#m.device, this.config, rows);
+  }
+
+  /** See InferenceModel. Errors: EngineError when a position is beyond the model. */
+  forwardCached(step: CachedRows, cache: KvCache): Buffer {
+    if (!(cache instanceof LayeredCache)) throw new Error("internal: a cache of another model");
+    const m = this.#m;
+    this.#pending = undefined;
+    const writeRows = m.pool.upload("cached.writeRows", step.writeRows);
+    const rows = this.#uploadRows(step, maximum(step.positions) + 1);
+    const x = this.#forwardLayers(rows, false, (index) => ({ ...cache.layers[index], writeRows }));
+    const outputRows = m.pool.upload("cached.outputRows", step.outputRows);
+    return selectedLogits(m, this.weights.tree, x, outputRows, step.outputRows.length);
+  }
+
+  dispose(): void {
+    this.#m.pool.dispose();
+    this.#rope.dispose();
+    this.weights.dispose();
+  }
+
+  #forward(data: readonly Sequence[], keep: boolean): Float32Array[] {
+    const m = this.#m;
+    this.#pending = undefined;
+    const plan = planBatch(data, this.config);
+    const count = plan.selectedRows_S.length;
+    const rows = this.#uploadPlan(plan);
+    const selected: SelectedRows = {
+      count,
+      rows: m.pool.upload("batch.selectedRows", plan.selectedRows_S),
+      targets: m.pool.upload("batch.targets", plan.targets_S),
+    };
+    const offsets = m.pool.upload("batch.offsets", plan.offsets);
+    if (keep) this.#pending = { data, rows, selected, offsets, sequences: plan.offsets.length - 1 };
+    if (count === 0) return spreadSelected(data, []);
+    const x = this.#forwardLayers(rows, keep);
+    return spreadSelected(data, forwardHead(m, this.weights.tree, x, selected));
+  }
+
+  /** Embedding and all layers; returns the residual stream [R, D] after the last. */
+  #forwardLayers(rows: Rows, keep: boolean, cacheOf?: (index: number) => { k: Buffer; v: Buffer; writeRows: Buffer }): Buffer {
+    const m = this.#m;
+    const { layers, hiddenSize } = this.config;
+    const { tree } = this.weights;
+    m.device.embedding(residual(m, 0, rows.count, keep), tree.embedding.value, rows.tokens, rows.count, hiddenSize);
+    for (let index = 0; index < layers; index++) {
+      forwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, keep), rows, cacheOf?.(index));
+    }
+    return residual(m, layers, rows.count, keep);
+  }
+
+  #uploadPlan(plan: BatchPlan): Rows {
+    const none = new Int32Array(plan.rows);
+    const { tokens_R: tokens, positions_R: positions, start_R: start, length_R: length } = plan;
+    return this.#uploadRows({ tokens, positions, prefixStart: none, prefixLength: none, start, length }, plan.positions);
+  }
+
+  #uploadRows(step: Omit<CachedRows, "writeRows" | "outputRows">, positions: number): Rows {
+    if (positions > this.config.maxPositions) {
+      throw new EngineError(
+        `model: expected at most ${this.config.maxPositions} tokens in a sequence, got ${positions}. Ask for shorter completions.`,
+      );
+    }
+    const { pool } = this.#m;
+    return {
+      count: step.tokens.length,
+      tokens: pool.upload("rows.tokens", step.tokens),
+      positions: pool.upload("rows.positions", step.positions),
+      attention: {
+        prefixStart: pool.upload("rows.prefixStart", step.prefixStart),
+        prefixLength: pool.upload("rows.prefixLength", step.prefixLength),
+        start: pool.upload("rows.start", step.start),
+        length: pool.upload("rows.length", step.length),
+      },
+      ...this.#rope.upTo(positions),
+    };
+  }
+}
+
+/** Keys and values [rows, K, E] of every layer. */
+class LayeredCache implements KvCache {
+  readonly rows: number;
+  readonly layers: readonly { k: Buffer; v: Buffer }[];
+  readonly #device: Device;
+
+  constructor(device: Device, config: ModelConfig, rows: number) {
+    this.#device = device;
+    this.rows = rows;
+    const length = rows * config.kvHeads * config.headDim;
+    this.layers = Array.from({ length: config.layers }, () => ({
+      k: device.alloc("f32", length),
+      v: device.alloc("f32", length),
+    }));
+  }
+
+  dispose(): void {
+    for (const { k, v } of this.layers) {
+      this.#device.free(k);
+      this.#device.free(v);
+    }
+  }
+}
+
+function maximum(values: Int32Array): number {
+  let best = 0;
+  for (const value of values) if (value > best) best = value;
+  return best;
+}
