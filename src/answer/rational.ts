@@ -1,0 +1,71 @@
+// Exact rational numbers on BigInt with a cap on their size, so that no answer can make the grader hang.
+// Every operation returns undefined instead of a number beyond the cap (or an undefined quotient). Knows no notation.
+
+/** A reduced fraction: denominator > 0, gcd 1. */
+export interface Rational {
+  readonly numerator: bigint;
+  readonly denominator: bigint;
+}
+
+/** Largest bit length of a numerator or denominator (about 2,400 decimal digits). */
+export const MAX_BITS = 8192;
+const LIMIT = 1n << BigInt(MAX_BITS);
+
+/** The reduced fraction; undefined when the denominator is 0 or a part exceeds the cap. */
+export function rational(numerator: bigint, denominator: bigint): Rational | undefined {
+  if (denominator === 0n || abs(numerator) > LIMIT || abs(denominator) > LIMIT) return undefined;
+  const divisor = gcd(abs(numerator), abs(denominator)) * (denominator < 0n ? -1n : 1n);
+  return { numerator: numerator / divisor, denominator: denominator / divisor };
+}
+
+/** a + b. */
+export function add(a: Rational, b: Rational): Rational | undefined {
+  return rational(a.numerator * b.denominator + b.numerator * a.denominator, a.denominator * b.denominator);
+}
+
+/** −a. */
+export function negate(a: Rational): Rational {
+  return { numerator: -a.numerator, denominator: a.denominator };
+}
+
+/** a · b. */
+export function multiply(a: Rational, b: Rational): Rational | undefined {
+  return rational(a.numerator * b.numerator, a.denominator * b.denominator);
+}
+
+/** a / b; undefined when b is 0. */
+export function divide(a: Rational, b: Rational): Rational | undefined {
+  return rational(a.numerator * b.denominator, a.denominator * b.numerator);
+}
+
+/** base^exponent for an integer exponent; the size is bounded before anything is computed. */
+export function power(base: Rational, exponent: Rational): Rational | undefined {
+  if (exponent.denominator !== 1n || abs(exponent.numerator) > BigInt(MAX_BITS)) return undefined;
+  const times = abs(exponent.numerator);
+  const bits = Math.max(bitLength(base.numerator), bitLength(base.denominator));
+  if (base.numerator === 0n && exponent.numerator <= 0n) return undefined;
+  if (bits > 1 && bits * Number(times) > MAX_BITS) return undefined;
+  const raised = { numerator: base.numerator ** times, denominator: base.denominator ** times };
+  return exponent.numerator < 0n
+    ? rational(raised.denominator, raised.numerator)
+    : rational(raised.numerator, raised.denominator);
+}
+
+/** `3`, `-1/2`: one string per value. */
+export function formatRational(value: Rational): string {
+  return value.denominator === 1n ? String(value.numerator) : `${value.numerator}/${value.denominator}`;
+}
+
+function abs(value: bigint): bigint {
+  return value < 0n ? -value : value;
+}
+
+function bitLength(value: bigint): number {
+  return abs(value).toString(16).length * 4;
+}
+
+function gcd(a: bigint, b: bigint): bigint {
+  let [x, y] = [a, b];
+  while (y !== 0n) [x, y] = [y, x % y];
+  return x === 0n ? 1n : x;
+}

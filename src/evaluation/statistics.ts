@@ -1,0 +1,103 @@
+// Statistics of evaluations: means with bootstrap intervals over questions, paired differences, pass@k, mean@k.
+// Knows numbers only; randomness comes in as a function. The question is the unit of resampling, never the sample.
+// Source: percentile bootstrap (Efron); pass@k as in Chen et al. 2021, arXiv 2107.03374.
+
+/** Uniform in [0, 1). */
+export type Random = () => number;
+
+/** How to resample. */
+export interface BootstrapOptions {
+  /** Default 10,000. */
+  readonly resamples?: number;
+  /** Coverage of the interval, default 0.95. */
+  readonly level?: number;
+}
+
+/** A mean with its percentile bootstrap interval [low, high]; the interval is 95 % unless another level was asked for. */
+export interface BootstrapMean {
+  readonly mean: number;
+  readonly ci95: readonly [number, number];
+}
+
+/** Mean paired difference a − b. */
+export interface PairedDifference {
+  readonly difference: number;
+  readonly ci95: readonly [number, number];
+  /** Two-sided: twice the smaller share of resampled differences on either side of 0, at most 1, never 0. */
+  readonly pValue: number;
+}
+
+/** Mean over questions; NaN for none. */
+export function mean(values: ArrayLike<number>): number {
+  let sum = 0;
+  for (let i = 0; i < values.length; i++) sum += values[i];
+  return sum / values.length;
+}
+
+/** Mean of per-question values with its bootstrap interval over questions. Errors: internal, when there are none. */
+export function bootstrapMean(values: ArrayLike<number>, random: Random, options: BootstrapOptions = {}): BootstrapMean {
+  return { mean: mean(values), ci95: interval(bootstrapMeans(values, random, options), options.level) };
+}
+
+/** Paired comparison: entry i of `a` and of `b` belong to one question. Errors: internal, when the lengths differ. */
+export function pairedDifference(
+  a: ArrayLike<number>,
+  b: ArrayLike<number>,
+  random: Random,
+  options: BootstrapOptions = {},
+): PairedDifference {
+  if (a.length !== b.length) throw new Error(`internal: pairedDifference got ${a.length} and ${b.length} questions`);
+  const differences = Float64Array.from(a, (value, i) => value - b[i]);
+  const means = bootstrapMeans(differences, random, options);
+  let atMostZero = 0;
+  let atLeastZero = 0;
+  for (const value of means) {
+    if (value <= 0) atMostZero++;
+    if (value >= 0) atLeastZero++;
+  }
+  const pValue = Math.min(1, (2 * (Math.min(atMostZero, atLeastZero) + 1)) / (means.length + 1));
+  return { difference: mean(differences), ci95: interval(means, options.level), pValue };
+}
+
+/**
+ * Unbiased pass@k of one question: chance that k of its n samples, drawn without replacement, hold a correct one,
+ * 1 − C(n − c, k) / C(n, k). Needs 1 ≤ k ≤ n and 0 ≤ c ≤ n.
+ */
+export function passAtK({ samples, correct, k }: { samples: number; correct: number; k: number }): number {
+  if (!(k >= 1 && k <= samples && correct >= 0 && correct <= samples))
+    throw new Error(`internal: passAtK needs 1 ≤ k ≤ samples and correct ≤ samples, got k ${k}, ${correct} of ${samples}`);
+  if (samples - correct < k) return 1;
+  let allWrong = 1;
+  for (let i = samples - correct + 1; i <= samples; i++) allWrong *= 1 - k / i;
+  return 1 - allWrong;
+}
+
+/** mean@k: per question the share of its samples that are correct, averaged over questions. */
+export function meanAtK(correct_QK: readonly (readonly boolean[])[]): number {
+  return mean(correct_QK.map((correct_K) => correct_K.filter(Boolean).length / correct_K.length));
+}
+
+/** Sorted means of resamples with replacement. */
+function bootstrapMeans(values: ArrayLike<number>, random: Random, { resamples = 10_000 }: BootstrapOptions): Float64Array {
+  const n = values.length;
+  if (n === 0) throw new Error("internal: a bootstrap needs at least one question");
+  const means = new Float64Array(resamples);
+  for (let resample = 0; resample < resamples; resample++) {
+    let sum = 0;
+    for (let i = 0; i < n; i++) sum += values[Math.floor(random() * n)];
+    means[resample] = sum / n;
+  }
+  return means.sort();
+}
+
+function interval(sorted: Float64Array, level = 0.95): [number, number] {
+  return [quantile(sorted, (1 - level) / 2), quantile(sorted, (1 + level) / 2)];
+}
+
+/** Linear interpolation between order statistics. */
+function quantile(sorted: Float64Array, q: number): number {
+  const at = q * (sorted.length - 1);
+  const below = Math.floor(at);
+  const above = Math.min(below + 1, sorted.length - 1);
+  return sorted[below] + (at - below) * (sorted[above] - sorted[below]);
+}
