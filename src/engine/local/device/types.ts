@@ -120,7 +120,16 @@ export interface Device {
    * Rotates x[R, heads, E] in place by the tables cos, sin [positions, E / 2] at positions[r]; pairs are (e, e + E/2), as
    * transformers does. `inverse` rotates back, which is the backward pass.
    */
-  rope(x: Buffer, cos: Buffer, sin: Buffer, positions: Buffer, rows: number, heads: number, headDim: number, inverse: boolean): void;
+  rope(
+    x: Buffer,
+    cos: Buffer,
+    sin: Buffer,
+    positions: Buffer,
+    rows: number,
+    heads: number,
+    headDim: number,
+    inverse: boolean,
+  ): void;
   /** y[R, F] = silu(gate) * up. */
   swiglu(y: Buffer, gate: Buffer, up: Buffer, count: number): void;
   swigluBackward(dgate: Buffer, dup: Buffer, dy: Buffer, gate: Buffer, up: Buffer, count: number): void;

@@ -1,0 +1,250 @@
+// The three matrix products of a linear layer: y = x·wᵀ, dx = dy·w, dw += dyᵀ·x, all as C[M,N] (+)= A[M,K]·B[K,N].
+// Exactness: each element of C is one chain of fused multiply-adds over k in ascending order. Blocks over k continue the chain by
+// loading C; vector lanes run over n, never over k. So tiling, row count and threads cannot change a bit.
+// B is read from panels of NR columns (packed here, or once per weight by rz_pack_weight); A row by row, or packed when transposed.
+#include "rzero.h"
+#include "simd.h"
+
+#if defined(__AVX512F__)
+#define VL 16
+#define MR 14
+#elif defined(__AVX__)
+#define VL 8
+#define MR 6
+#else
+#define VL 4
+#define MR 12
+#endif
+#define NR (2 * VL)
+#define KC 384 // rows of B per block: a panel of KC · NR floats stays in the nearest caches
+#define NC 512 // columns of B per block
+
+typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
+
+// c[mr, nv·VL] = (load ? c : 0) + a·b over k steps; a[i, p] at a[i·ars + p·acs], b panel rows are NR apart.
+typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load);
+
+INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load_c) {
+  vf acc[MR][2];
+#pragma GCC unroll 16
+  for (int i = 0; i < mr; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? *(const vf *)(c + i * ldc + j * VL) : (vf){};
+  for (long p = 0; p < k; p++, b += NR, a += acs) {
+    vf b0 = *(const vf *)b, b1 = nv > 1 ? *(const vf *)(b + VL) : b0;
+#pragma GCC unroll 16
+    for (int i = 0; i < mr; i++) {
+      vf s = a[i * ars] - (vf){};
+      acc[i][0] += s * b0;
+      if (nv > 1) acc[i][1] += s * b1;
+    }
+  }
+#pragma GCC unroll 16
+  for (int i = 0; i < mr; i++)
+#pragma GCC unroll 2
+    for (int j = 0; j < nv; j++) *(vf *)(c + i * ldc + j * VL) = acc[i][j];
+}
+
+// Kernels by height and width; the R form has acs = 1 (rows of A as they lie), the T form ars = 1 (A packed or transposed).
+#define FORM(mr, nv)                                                                                                                   \
+  static void r_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int l) {                   \
+    (void)acs;                                                                                                                         \
+    micro(mr, nv, k, a, ars, 1, b, c, ldc, l);                                                                                         \
+  }                                                                                                                                    \
+  static void t_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int l) {                   \
+    (void)ars;                                                                                                                         \
+    micro(mr, nv, k, a, 1, acs, b, c, ldc, l);                                                                                         \
+  }
+#define BOTH(mr) FORM(mr, 1) FORM(mr, 2)
+BOTH(1) BOTH(2) BOTH(3) BOTH(4) BOTH(5) BOTH(6)
+#if MR > 6
+BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12)
+#endif
+#if MR > 12
+BOTH(13) BOTH(14)
+#endif
+#define ROW(form, mr) {form##_##mr##_1, form##_##mr##_2}
+#define ROWS6(form) ROW(form, 1), ROW(form, 2), ROW(form, 3), ROW(form, 4), ROW(form, 5), ROW(form, 6)
+#define ROWS12(form) ROW(form, 7), ROW(form, 8), ROW(form, 9), ROW(form, 10), ROW(form, 11), ROW(form, 12)
+#if MR == 6
+#define TABLE(form) {ROWS6(form)}
+#elif MR == 12
+#define TABLE(form) {ROWS6(form), ROWS12(form)}
+#else
+#define TABLE(form) {ROWS6(form), ROWS12(form), ROW(form, 13), ROW(form, 14)}
+#endif
+static const kernel row_kernels[MR][2] = TABLE(r), packed_kernels[MR][2] = TABLE(t);
+
+typedef struct {
+  rz_context *ctx;
+  long m, n, k;
+  const float *a;
+  long ars, acs; // A[i, p] at a[i·ars + p·acs]; one of them is 1
+  const float *panels; // packed B, or NULL: pack from b
+  const float *b;
+  long ldb; // B[p, j] at b[p·ldb + j]
+  float *c;
+  const float *bias;
+  int accumulate;
+  long row_step, col_step, col_items; // an item covers row_step × col_step of C
+} product;
+
+static long min_long(long a, long b) { return a < b ? a : b; }
+
+// Panels of rows [p0, p0 + kc), columns [j0, j0 + nc) of B, the last one padded with zeros.
+static void pack_b(float *to, const product *g, long p0, long kc, long j0, long nc) {
+  for (long j = 0; j < nc; j += NR) {
+    long width = min_long(NR, nc - j);
+    const float *from = g->b + p0 * g->ldb + j0 + j;
+    for (long p = 0; p < kc; p++, from += g->ldb, to += NR) {
+      if (width == NR) {
+        ((vf *)to)[0] = *(const vf *)from;
+        ((vf *)to)[1] = *(const vf *)(from + VL);
+      } else {
+        memset(to, 0, NR * sizeof(float));
+        memcpy(to, from, (size_t)width * sizeof(float));
+      }
+    }
+  }
+}
+
+// A tile of mr columns that lie together (transposed A), k after k.
+static void pack_a(float *to, const float *a, long acs, long mr, long kc) {
+  for (long p = 0; p < kc; p++, a += acs, to += mr)
+    for (long i = 0; i < mr; i++) to[i] = a[i];
+}
+
+static void run_tile(kernel run, long kc, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load_c, long mr, long width) {
+  if (width % VL == 0) {
+    run(kc, a, ars, acs, b, c, ldc, load_c);
+    return;
+  }
+  float tile[MR * NR] __attribute__((aligned(64))) = {0};
+  for (long i = 0; load_c && i < mr; i++) memcpy(tile + i * NR, c + i * ldc, (size_t)width * sizeof(float));
+  run(kc, a, ars, acs, b, tile, NR, load_c);
+  for (long i = 0; i < mr; i++) memcpy(c + i * ldc, tile + i * NR, (size_t)width * sizeof(float));
+}
+
+// One block of k for rows [i0, i1), columns [j0, j0 + nc) with B's panels ready.
+static void run_block(const product *g, const float *panels, long stride, long i0, long i1, long j0, long nc, long p0, long kc, float *scratch) {
+  int load_c = g->accumulate || p0 > 0;
+  long tiles = (i1 - i0 + MR - 1) / MR;
+  for (long t = 0; t < tiles; t++) {
+    // Heights as equal as can be, so that 16 rows are 8 + 8 and not 14 + 2.
+    long i = i0 + t * (i1 - i0) / tiles, mr = i0 + (t + 1) * (i1 - i0) / tiles - i;
+    const float *a = g->a + i * g->ars + p0 * g->acs;
+    long ars = g->ars, acs = g->acs;
+    const kernel *kernels = row_kernels[mr - 1];
+    if (acs != 1) {
+      pack_a(scratch, a, acs, mr, kc);
+      a = scratch, ars = 1, acs = mr;
+      kernels = packed_kernels[mr - 1];
+    }
+    for (long j = 0; j < nc; j += NR) {
+      long width = min_long(NR, nc - j);
+      run_tile(kernels[width > VL], kc, a, ars, acs, panels + j / NR * stride, g->c + i * g->n + j0 + j, g->n, load_c, mr, width);
+    }
+  }
+}
+
+static void run_item(void *arg, long item, int thread) {
+  const product *g = arg;
+  long i0 = item / g->col_items * g->row_step, i1 = min_long(i0 + g->row_step, g->m);
+  long first = item % g->col_items * g->col_step, last = min_long(first + g->col_step, g->n);
+  float *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + MR * KC;
+  for (long j0 = first; j0 < last; j0 += NC) {
+    long nc = min_long(NC, last - j0);
+    for (long p0 = 0; p0 < g->k; p0 += KC) {
+      long kc = min_long(KC, g->k - p0);
+      if (g->panels) {
+        run_block(g, g->panels + j0 * g->k + p0 * NR, g->k * NR, i0, i1, j0, nc, p0, kc, scratch_a);
+      } else {
+        pack_b(scratch_b, g, p0, kc, j0, nc);
+        run_block(g, scratch_b, kc * NR, i0, i1, j0, nc, p0, kc, scratch_a);
+      }
+    }
+  }
+  for (long i = i0; g->bias && i < i1; i++)
+    for (long j = first; j < last; j++) g->c[i * g->n + j] += g->bias[j];
+}
+
+static long round_up(long x, long step) { return (x + step - 1) / step * step; }
+
+// Cuts C into items: about four per thread, by rows first, then by columns.
+static int run_product(product *g) {
+  if (g->m == 0 || g->n == 0) return RZ_OK;
+  if (rz_reserve(g->ctx, (MR * KC + (size_t)KC * NC) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  double work = 2.0 * (double)g->m * (double)g->n * (double)g->k / 16;
+  long threads = rz_threads(g->ctx), wanted = threads == 1 ? 1 : 4 * threads;
+  g->row_step = round_up(g->m, MR), g->col_step = round_up(g->n, NR);
+  if (threads > 1) {
+    long row_items = min_long(wanted, (g->m + 4 * MR - 1) / (4 * MR));
+    g->row_step = round_up((g->m + row_items - 1) / row_items, MR);
+    long col_items = min_long((wanted + row_items - 1) / row_items, (g->n + NR - 1) / NR);
+    if (row_items >= 2 * threads) col_items = 1;
+    g->col_step = round_up((g->n + col_items - 1) / col_items, NR);
+  }
+  g->col_items = (g->n + g->col_step - 1) / g->col_step;
+  long row_items = (g->m + g->row_step - 1) / g->row_step;
+  rz_parallel(g->ctx, run_item, g, row_items * g->col_items, work);
+  return RZ_OK;
+}
+
+int rz_vector_width(void) { return VL; }
+size_t rz_packed_size(long out, long in) { return (size_t)(round_up(out, NR) * in); }
+
+typedef struct {
+  float *packed;
+  const float *w;
+  long out, in;
+} packing;
+
+static void pack_panel(void *arg, long panel, int thread) {
+  (void)thread;
+  packing *p = arg;
+  float *to = p->packed + panel * NR * p->in;
+  for (long j = 0; j < NR; j++) {
+    long o = panel * NR + j;
+    for (long k = 0; k < p->in; k++) to[k * NR + j] = o < p->out ? p->w[o * p->in + k] : 0.0f;
+  }
+}
+
+void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, long in) {
+  packing p = {packed, w, out, in};
+  rz_parallel(ctx, pack_panel, &p, (out + NR - 1) / NR, (double)out * (double)in);
+}
+
+int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in) {
+  product g = {.ctx = ctx, .m = rows, .n = out, .k = in, .a = x, .ars = in, .acs = 1, .panels = packed, .c = y, .bias = bias};
+  return run_product(&g);
+}
+
+int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *w, long rows, long out, long in, int accumulate) {
+  product g = {.ctx = ctx, .m = rows, .n = in, .k = out, .a = dy, .ars = out, .acs = 1, .b = w, .ldb = in, .c = dx, .accumulate = accumulate};
+  return run_product(&g);
+}
+
+int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in) {
+  product g = {.ctx = ctx, .m = out, .n = in, .k = rows, .a = dy, .ars = 1, .acs = out, .b = x, .ldb = in, .c = dw, .accumulate = 1};
+  if (out == 1) g.acs = 1, g.ars = 1; // a column of one is a row
+  return run_product(&g);
+}
+
+typedef struct {
+  float *dbias;
+  const float *dy;
+  long rows, out;
+} bias_job;
+
+static void bias_item(void *arg, long item, int thread) {
+  (void)thread;
+  bias_job *b = arg;
+  long j0 = item * 64, j1 = min_long(j0 + 64, b->out);
+  for (long r = 0; r < b->rows; r++)
+    for (long j = j0; j < j1; j++) b->dbias[j] += b->dy[r * b->out + j];
+}
+
+void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out) {
+  bias_job b = {dbias, dy, rows, out};
+  rz_parallel(ctx, bias_item, &b, (out + 63) / 64, (double)rows * (double)out / 4);
+}

@@ -1,0 +1,82 @@
+// The C side of the CPU device: every exported function, each the kernel of one op of src/engine/local/device/types.ts.
+// Callers validate sizes; kernels validate only indices (tokens, rows), because those are data.
+// Legend: R rows, D hidden, H query heads, K key/value heads, E head dim, F feed-forward, V vocabulary, N any count.
+// Exactness: each output element is reduced in one fixed order that depends on neither R, other rows, nor the thread count.
+#ifndef RZERO_H
+#define RZERO_H
+#include <stddef.h>
+#include <stdint.h>
+
+#define RZ_EXPORT __attribute__((visibility("default")))
+
+// Result of functions that can fail.
+enum { RZ_OK = 0, RZ_OUT_OF_MEMORY = -1, RZ_BAD_INDEX = -2 };
+
+// --- context: a thread pool and its scratch memory (thread-pool.c) ---
+typedef struct rz_context rz_context;
+typedef void (*rz_task)(void *arg, long item, int thread);
+RZ_EXPORT rz_context *rz_create(int threads);
+RZ_EXPORT void rz_destroy(rz_context *ctx);
+int rz_threads(const rz_context *ctx);
+// Runs task(arg, item, thread) for item 0..items-1. `work` is a rough count of operations: small jobs stay on the calling thread.
+void rz_parallel(rz_context *ctx, rz_task task, void *arg, long items, double work);
+// Makes sure that each thread has `bytes` of scratch; contents do not survive the next call. RZ_OUT_OF_MEMORY on failure.
+int rz_reserve(rz_context *ctx, size_t bytes);
+void *rz_scratch(rz_context *ctx, int thread);
+// Scratch seen by all threads of one op.
+void *rz_shared(rz_context *ctx, size_t bytes);
+
+// --- memory (memory.c) ---
+RZ_EXPORT void *rz_alloc(size_t bytes); // zeroed, 64-byte aligned, NULL when there is not enough
+RZ_EXPORT void rz_free(void *memory);
+RZ_EXPORT void rz_zero(void *memory, size_t bytes);
+RZ_EXPORT void rz_copy(void *dst, const void *src, size_t bytes);
+
+// --- matrix products (gemm.c) ---
+RZ_EXPORT int rz_vector_width(void); // floats per register
+RZ_EXPORT size_t rz_packed_size(long out, long in); // floats
+RZ_EXPORT void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, long in);
+RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in);
+RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *w, long rows, long out, long in, int accumulate);
+RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in);
+RZ_EXPORT void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out);
+
+// --- rows (embedding.c); `limit` is the number of rows that an index may name ---
+RZ_EXPORT int rz_gather_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
+RZ_EXPORT int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit, int add);
+RZ_EXPORT int rz_embedding_backward(rz_context *ctx, float *dtable, const float *dy, const int32_t *tokens, long rows, long dim, long limit);
+
+// --- pointwise and norms (norm.c, rope.c, swiglu.c) ---
+RZ_EXPORT void rz_add(rz_context *ctx, float *y, const float *a, const float *b, long count);
+RZ_EXPORT void rz_rms_norm(rz_context *ctx, float *y, float *rstd, const float *x, const float *weight, long rows, long dim, float eps);
+RZ_EXPORT int rz_rms_norm_backward(rz_context *ctx, float *dx, float *dweight, const float *dy, const float *x, const float *weight,
+                                   const float *rstd, long rows, long dim, int accumulate);
+RZ_EXPORT int rz_rope(rz_context *ctx, float *x, const float *cos, const float *sin, const int32_t *positions, long rows, long heads,
+                      long head_dim, long limit, int inverse);
+RZ_EXPORT void rz_swiglu(rz_context *ctx, float *y, const float *gate, const float *up, long count);
+RZ_EXPORT void rz_swiglu_backward(rz_context *ctx, float *dgate, float *dup, const float *dy, const float *gate, const float *up, long count);
+
+// --- attention (attention.c, attention-backward.c); `limit` is the number of key/value rows ---
+RZ_EXPORT int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const float *k, const float *v,
+                           const int32_t *prefix_start, const int32_t *prefix_length, const int32_t *start, const int32_t *length, long rows,
+                           long heads, long kv_heads, long head_dim, float scale, long limit);
+RZ_EXPORT int rz_attention_backward(rz_context *ctx, float *dq, float *dk, float *dv, const float *dout, const float *out, const float *lse,
+                                    const float *q, const float *k, const float *v, const int32_t *offsets, long sequences, long rows,
+                                    long heads, long kv_heads, long head_dim, float scale);
+
+// --- vocabulary (logprob.c, sampling.c) ---
+RZ_EXPORT int rz_logprob(rz_context *ctx, float *logprobs, float *lse, const float *logits, const int32_t *targets, long rows, long vocab);
+RZ_EXPORT int rz_logprob_backward(rz_context *ctx, float *logits, const float *dlogprobs, const float *lse, const int32_t *targets, long rows,
+                                  long vocab);
+RZ_EXPORT int rz_sample_tokens(rz_context *ctx, int32_t *tokens, float *logprobs, const float *logits, const float *temperature,
+                               const int32_t *top_k, const float *top_p, const float *uniforms, const int32_t *forced, long rows, long vocab);
+float rz_row_lse(const float *row, long vocab);
+
+// --- optimizer (adamw.c) ---
+RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory
+RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, const float *grad, float *m, float *v, long count, double lr, double beta1,
+                        double beta2, double eps, double weight_decay, long step, float grad_scale);
+
+// --- measuring (peak.c) ---
+RZ_EXPORT double rz_peak(rz_context *ctx, double seconds); // GFLOP/s of independent f32 FMA chains on all threads
+#endif

@@ -1,0 +1,67 @@
+// The CPU as a device: composes the op table from checked calls into the C kernels of native/. f32 only for now.
+// Knows no model; which rows make a sequence is the caller's business.
+
+import { availableParallelism } from "node:os";
+import { EngineError } from "../../../../util/errors.ts";
+import type { Device } from "../types.ts";
+import { kernels } from "./kernels.ts";
+import { matrixOps } from "./matrix-ops.ts";
+import { CpuMemory } from "./memory.ts";
+import { rowOps } from "./row-ops.ts";
+import { attentionOps, optimizerOps, vocabularyOps } from "./sequence-ops.ts";
+
+/** Options of the CPU device. */
+export interface CpuDeviceOptions {
+  /** Threads of the pool, the calling one included; default all that this process may use. No result depends on it. */
+  readonly threads?: number;
+}
+
+function newContext(threads: number): number {
+  if (!Number.isInteger(threads) || threads < 1 || threads > 1024) {
+    throw new EngineError(`cpu device: expected 1 to 1024 threads, got ${threads}.`);
+  }
+  const ctx = kernels().create(threads);
+  if (!ctx) throw new EngineError("cpu device: expected memory for a thread pool, got none. Free memory.");
+  return ctx;
+}
+
+/**
+ * A CPU device with a thread pool of its own; `dispose` ends the threads and frees all its memory. The first call of all compiles
+ * the kernels (seconds). Errors: EngineError without a C compiler.
+ */
+export function createCpuDevice(options: CpuDeviceOptions = {}): Device {
+  const threads = options.threads ?? availableParallelism();
+  const native = kernels();
+  const ctx = newContext(threads);
+  const memory = new CpuMemory(native);
+  let disposed = false;
+  return {
+    name: "cpu",
+    threads,
+    get allocatedBytes() {
+      return memory.allocatedBytes;
+    },
+    dispose: () => {
+      if (disposed) return;
+      disposed = true;
+      memory.dropAll(); // from here on every op finds its buffers dead and throws
+      native.destroy(ctx);
+    },
+    ...memory.ops(),
+    ...matrixOps(native, ctx, memory),
+    ...rowOps(native, ctx),
+    ...attentionOps(native, ctx),
+    ...vocabularyOps(native, ctx),
+    ...optimizerOps(native, ctx),
+  };
+}
+
+/** The most f32 GFLOP/s that plain fused multiply-adds reach here on `threads` threads, from a loop of about 0.2 s. */
+export function measurePeak(options: CpuDeviceOptions = {}): number {
+  const ctx = newContext(options.threads ?? availableParallelism());
+  try {
+    return kernels().peak(ctx, 0.2);
+  } finally {
+    kernels().destroy(ctx);
+  }
+}

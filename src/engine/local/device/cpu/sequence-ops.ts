@@ -1,0 +1,85 @@
+// Attention, vocabulary and optimizer ops of the CPU device: checked calls into native/{attention,logprob,sampling,adamw}.c.
+
+import { EngineError } from "../../../../util/errors.ts";
+import type { AttentionShape, Device } from "../types.ts";
+import type { Kernels } from "./kernels.ts";
+import { at, check } from "./memory.ts";
+
+function checkShape({ queryHeads, kvHeads, headDim }: AttentionShape): void {
+  if (!(kvHeads > 0 && headDim > 0 && queryHeads % kvHeads === 0)) {
+    throw new Error(
+      `internal: attention: expected query heads in equal groups per key/value head, got ${queryHeads} and ${kvHeads}.`,
+    );
+  }
+}
+
+/** The attention ops over the native context `ctx`. */
+export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attention" | "attentionBackward"> {
+  return {
+    attention: (out, lse, q, k, v, segments, shape) => {
+      checkShape(shape);
+      const { rows, queryHeads, kvHeads, headDim, scale } = shape;
+      const size = rows * queryHeads * headDim;
+      const limit = Math.floor(Math.min(k.length, v.length) / (kvHeads * headDim));
+      const [o, l, query, keys, values] = [at(out, size), at(lse, rows * queryHeads), at(q, size), at(k, 0), at(v, 0)];
+      const { prefixStart, prefixLength, start, length } = segments;
+      const [ps, pl, s, n] = [
+        at(prefixStart, rows, "i32"),
+        at(prefixLength, rows, "i32"),
+        at(start, rows, "i32"),
+        at(length, rows, "i32"),
+      ];
+      check(
+        native.attention(ctx, o, l, query, keys, values, ps, pl, s, n, rows, queryHeads, kvHeads, headDim, scale, limit),
+        "attention",
+      );
+    },
+    attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, offsets, sequences, shape) => {
+      checkShape(shape);
+      const { rows, queryHeads, kvHeads, headDim, scale } = shape;
+      const [qs, ks] = [rows * queryHeads * headDim, rows * kvHeads * headDim];
+      const [toQ, toK, toV, from] = [at(dq, qs), at(dk, ks), at(dv, ks), at(dout, qs)];
+      const [o, l, query, keys, values] = [at(out, qs), at(lse, rows * queryHeads), at(q, qs), at(k, ks), at(v, ks)];
+      const bounds = at(offsets, sequences + 1, "i32");
+      const sizes = [sequences, rows, queryHeads, kvHeads, headDim, scale];
+      check(native.attentionBackward(ctx, toQ, toK, toV, from, o, l, query, keys, values, bounds, ...sizes), "attentionBackward");
+    },
+  };
+}
+
+/** The vocabulary ops over the native context `ctx`. */
+export function vocabularyOps(native: Kernels, ctx: number): Pick<Device, "logprob" | "logprobBackward" | "sampleTokens"> {
+  return {
+    logprob: (logprobs, lse, logits, targets, rows, vocab) => {
+      const [to, norm, from, ids] = [at(logprobs, rows), at(lse, rows), at(logits, rows * vocab), at(targets, rows, "i32")];
+      check(native.logprob(ctx, to, norm, from, ids, rows, vocab), "logprob");
+    },
+    logprobBackward: (logits, dlogprobs, lse, targets, rows, vocab) => {
+      const [to, from, norm, ids] = [at(logits, rows * vocab), at(dlogprobs, rows), at(lse, rows), at(targets, rows, "i32")];
+      check(native.logprobBackward(ctx, to, from, norm, ids, rows, vocab), "logprobBackward");
+    },
+    sampleTokens: (tokens, logprobs, logits, temperature, topK, topP, uniforms, forced, rows, vocab) => {
+      const [to, lp, from] = [at(tokens, rows, "i32"), at(logprobs, rows), at(logits, rows * vocab)];
+      const [t, k, p] = [at(temperature, rows), at(topK, rows, "i32"), at(topP, rows)];
+      const [u, f] = [at(uniforms, rows), at(forced, rows, "i32")];
+      check(native.sampleTokens(ctx, to, lp, from, t, k, p, u, f, rows, vocab), "sampleTokens");
+    },
+  };
+}
+
+/** The optimizer ops over the native context `ctx`. */
+export function optimizerOps(native: Kernels, ctx: number): Pick<Device, "sumSquares" | "adamW"> {
+  return {
+    sumSquares: (x, count) => {
+      const sum = native.sumSquares(ctx, at(x, count), count);
+      if (sum < 0) throw new EngineError("sumSquares: expected scratch memory, got none. Free memory.");
+      return sum;
+    },
+    adamW: (param, grad, m, v, count, s) => {
+      if (!(s.step >= 1)) throw new Error(`internal: adamW: expected a step from 1, got ${s.step}.`);
+      const [p, g, first, second] = [at(param, count), at(grad, count), at(m, count), at(v, count)];
+      const { learningRate, beta1, beta2, epsilon, weightDecay } = s;
+      native.adamW(ctx, p, g, first, second, count, learningRate, beta1, beta2, epsilon, weightDecay, s.step, s.gradScale);
+    },
+  };
+}

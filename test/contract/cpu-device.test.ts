@@ -1,0 +1,97 @@
+// The CPU device under the device contract, plus what only it promises: thread count changes no bit, misuse is caught before C.
+
+import { afterAll, describe, expect, it } from "vitest";
+import { createCpuDevice, measurePeak } from "../../src/engine/local/device/cpu/device.ts";
+import { attentionBackwardCase, deviceCases, linearCases, noise } from "./device-cases.ts";
+import { deviceContract, runCase, sameBits } from "./device-contract.ts";
+
+deviceContract("cpu, 1 thread", () => createCpuDevice({ threads: 1 }));
+deviceContract("cpu, 2 threads", () => createCpuDevice({ threads: 2 }));
+
+describe("cpu device", () => {
+  const [one, two, five] = [1, 2, 5].map((threads) => createCpuDevice({ threads }));
+  afterAll(() => {
+    for (const device of [one, two, five]) device.dispose();
+  });
+
+  it("gives the same bits on 1, 2 and 5 threads", () => {
+    const larger = [...linearCases(300, 1100, 800), ...linearCases(1500, 70, 60), attentionBackwardCase([200, 3, 300], 4, 2, 32)];
+    for (const each of [...deviceCases(), ...larger]) {
+      const expected = runCase(one, each);
+      for (const device of [two, five]) {
+        const actual = runCase(device, each);
+        for (const output of each.outputs) expect(sameBits(actual[output], expected[output]), each.name).toBe(true);
+      }
+    }
+    const buffers = [one, two].map((device) => device.alloc("f32", 300_001));
+    for (const [i, device] of [one, two].entries()) device.upload(buffers[i], noise(300_001, 70));
+    expect(two.sumSquares(buffers[1], 300_001)).toBe(one.sumSquares(buffers[0], 300_001));
+    one.free(buffers[0]);
+    two.free(buffers[1]);
+  });
+
+  it("a product is one chain of fused multiply-adds in ascending order", () => {
+    // 2^24 + 1 - 2^24 - 1 …: any other order or a split sum gives another value.
+    const K = 1000;
+    const x = Float32Array.from({ length: K }, (_, k) => [2 ** 24, 1, -(2 ** 24), 3][k % 4]);
+    let expected = 0;
+    for (const value of x) expected = Math.fround(expected + value);
+    const inputs = { x, w: new Float32Array(K).fill(1), y: new Float32Array(1) };
+    const run = linearCases(1, 1, K)[0];
+    expect(runCase(two, { ...run, inputs }).y[0]).toBe(expected);
+  });
+
+  it("extreme logits stay finite where they should", () => {
+    const run = deviceCases().find((each) => each.name === "logprob 1x1")!;
+    const logits = Float32Array.of(1e4, -1e4, Number.NEGATIVE_INFINITY, 9999);
+    const inputs = { logits, targets: Int32Array.of(3), logprobs: new Float32Array(1), lse: new Float32Array(1) };
+    const result = runCase(two, {
+      ...run,
+      inputs,
+      run: (device, b) => device.logprob(b.logprobs, b.lse, b.logits, b.targets, 1, 4),
+    });
+    expect(result.logprobs[0]).toBeCloseTo(-1.3133, 3);
+  });
+
+  it("misuse is our own bug, caught before C", () => {
+    const [x, i] = [two.alloc("f32", 8), two.alloc("i32", 2)];
+    expect(() => two.add(x, x, x, 9)).toThrow("internal: device op: expected a buffer of at least 9 elements, got 8.");
+    expect(() => two.add(x, x, i, 2)).toThrow("internal: device op: expected a f32 buffer, got i32.");
+    expect(() => two.view(x, 4, 5)).toThrow("internal:");
+    expect(() => two.free(two.view(x, 0, 1))).toThrow("internal:");
+    two.upload(i, Int32Array.of(0, 2));
+    expect(() => two.gatherRows(two.view(x, 0, 8), x, i, 2, 4)).toThrow(
+      "internal: gatherRows: expected indices inside the buffer",
+    );
+    expect(() => two.alloc("f32", 2 ** 50)).toThrow("device memory: expected");
+    two.free(x);
+    two.free(i);
+    expect(() => two.zero(x)).toThrow("internal:");
+    expect(() => two.free(x)).toThrow("internal:");
+  });
+
+  it("many small jobs between sleeps all finish", async () => {
+    const [x, y] = [five.alloc("f32", 1 << 18), five.alloc("f32", 1 << 18)];
+    five.upload(x, new Float32Array(1 << 18).fill(1));
+    for (let round = 0; round < 300; round++) {
+      five.add(y, y, x, 1 << 18);
+      if (round % 50 === 0) await new Promise((resolve) => setTimeout(resolve, 1));
+    }
+    expect(new Set(five.download(y))).toEqual(new Set([300]));
+    five.free(x);
+    five.free(y);
+  });
+
+  it("a disposed device refuses work", () => {
+    const device = createCpuDevice({ threads: 2 });
+    const buffer = device.alloc("f32", 4);
+    device.dispose();
+    device.dispose();
+    expect(() => device.zero(buffer)).toThrow("internal:");
+    expect(device.allocatedBytes).toBe(0);
+  });
+
+  it("measures its peak", () => {
+    expect(measurePeak({ threads: 1 })).toBeGreaterThan(1);
+  });
+});

@@ -1,0 +1,194 @@
+// What every device must do: each op near the float64 reference, and rows, batches and splits that cannot change a bit.
+
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import type { Device, Buffer as DeviceBuffer } from "../../src/engine/local/device/types.ts";
+import { type Buffers, type DeviceCase, deviceCases, noise, sampleCase } from "./device-cases.ts";
+import { createReferenceDevice } from "./reference-device.ts";
+
+type Values = Float32Array | Int32Array;
+
+/** Runs a case and returns its outputs. Frees all it took. */
+export function runCase(device: Device, one: DeviceCase): Record<string, Values> {
+  const buffers: Buffers = {};
+  for (const [name, data] of Object.entries(one.inputs)) buffers[name] = uploaded(device, data);
+  one.run(device, buffers);
+  const outputs = Object.fromEntries(one.outputs.map((name) => [name, device.download(buffers[name])]));
+  for (const buffer of Object.values(buffers)) device.free(buffer);
+  return outputs;
+}
+
+function uploaded(device: Device, data: Values): DeviceBuffer {
+  const buffer = device.alloc(data instanceof Int32Array ? "i32" : "f32", data.length);
+  device.upload(buffer, data);
+  return buffer;
+}
+
+/** Largest difference, relative to the largest magnitude of `expected` and at least 1; NaN anywhere gives Infinity. */
+export function distance(actual: Values, expected: Values): number {
+  let scale = 1;
+  let worst = 0;
+  for (let i = 0; i < expected.length; i++) {
+    scale = Math.max(scale, Math.abs(expected[i]));
+    const d = Math.abs(actual[i] - expected[i]);
+    worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : Math.max(worst, d);
+  }
+  return worst / scale;
+}
+
+/** Whether two arrays have the same bytes (faster than `toEqual` on large arrays, and -0 is not 0). */
+export function sameBits(a: Values, b: Values): boolean {
+  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
+}
+
+/** Declares the tests of the device contract. */
+export function deviceContract(name: string, makeDevice: () => Device): void {
+  describe(`device contract: ${name}`, () => {
+    let device: Device;
+    beforeAll(() => {
+      device = makeDevice();
+    });
+    afterAll(() => {
+      expect(device.allocatedBytes).toBe(0);
+      device.dispose();
+    });
+    for (const one of deviceCases()) {
+      it(`${one.name} is near the reference`, () => {
+        const [actual, expected] = [runCase(device, one), runCase(createReferenceDevice(), one)];
+        for (const output of one.outputs) {
+          if (expected[output] instanceof Int32Array) expect(actual[output]).toEqual(expected[output]);
+          else expect(distance(actual[output], expected[output]), output).toBeLessThan(one.tolerance);
+        }
+      });
+    }
+    memoryTests(() => device);
+    exactnessTests(() => device);
+  });
+}
+
+function memoryTests(device: () => Device): void {
+  it("alloc is zeroed, transfers honour offsets, views share memory, bytes are counted", () => {
+    const d = device();
+    const before = d.allocatedBytes;
+    const buffer = d.alloc("f32", 10);
+    expect([...d.download(buffer)]).toEqual(Array(10).fill(0));
+    d.upload(buffer, Float32Array.of(1, 2, 3), 4);
+    d.upload(d.view(buffer, 8, 2), Float32Array.of(8, 9).subarray(1), 1);
+    expect([...d.download(buffer, 4, 6)]).toEqual([1, 2, 3, 0, 0, 9]);
+    const other = d.alloc("f32", 10);
+    d.copy(other, buffer);
+    d.zero(d.view(buffer, 4, 2));
+    expect([...d.download(buffer, 4)]).toEqual([0, 0, 3, 0, 0, 9]);
+    expect([...d.download(other, 4)]).toEqual([1, 2, 3, 0, 0, 9]);
+    expect(d.allocatedBytes - before).toBe(80);
+    d.free(buffer);
+    d.free(other);
+    expect(d.allocatedBytes).toBe(before);
+  });
+  it("sumSquares adds in double precision", () => {
+    const data = noise(100_003, 50);
+    const buffer = uploaded(device(), data);
+    const expected = data.reduce((sum, x) => sum + x * x, 0);
+    expect(device().sumSquares(buffer, data.length) / expected).toBeCloseTo(1, 12);
+    device().free(buffer);
+  });
+  it("a repacked weight is the new weight", () => {
+    const d = device();
+    const [x, w, y] = [uploaded(d, noise(4 * 20, 51)), uploaded(d, noise(40 * 20, 52)), d.alloc("f32", 4 * 40)];
+    const packed = d.packWeight(w, 40, 20);
+    d.upload(w, new Float32Array(800).fill(1));
+    expect(d.packWeight(w, 40, 20, packed)).toBe(packed);
+    d.linear(y, x, packed, 4);
+    const sum = noise(80, 51)
+      .subarray(0, 20)
+      .reduce((a, b) => a + b, 0);
+    expect(d.download(y)[7]).toBeCloseTo(sum, 5);
+    d.freePacked(packed);
+    for (const buffer of [x, w, y]) d.free(buffer);
+  });
+}
+
+/** Outputs of `count` of the 300 rows, from row `first`. */
+function partOfRows(d: Device, first: number, count: number): Record<string, Values> {
+  const [IN, OUT] = [130, 75];
+  const [x, w, weight] = [uploaded(d, noise(300 * IN, 60)), uploaded(d, noise(OUT * IN, 61)), uploaded(d, noise(IN, 62))];
+  const [y, dx, norm, rstd] = [OUT, IN, IN, 1].map((width) => d.alloc("f32", count * width));
+  const rows = d.view(x, first * IN, count * IN);
+  const packed = d.packWeight(w, OUT, IN);
+  d.linear(y, rows, packed, count);
+  d.linearBackwardInput(dx, y, w, count, OUT, IN, false);
+  d.rmsNorm(norm, rstd, rows, weight, count, IN, 1e-6);
+  const outputs = {
+    linear: d.download(y),
+    linearBackwardInput: d.download(dx),
+    rmsNorm: d.download(norm),
+    rstd: d.download(rstd),
+  };
+  d.freePacked(packed);
+  for (const buffer of [x, w, weight, y, dx, norm, rstd]) d.free(buffer);
+  return outputs;
+}
+
+/** Attention of causal rows [first, 120), the first `prefix` keys given as the prefix segment. */
+function causalAttention(d: Device, first: number, prefix: number): Values[] {
+  const shape = { rows: 120 - first, queryHeads: 4, kvHeads: 2, headDim: 32, scale: 0.2 };
+  const rows = Array.from({ length: shape.rows }, (_, r) => r);
+  const prefixes = rows.map((r) => Math.min(prefix, first + r));
+  const [q, k, v] = [uploaded(d, noise(120 * 128, 63)), uploaded(d, noise(121 * 64, 64)), uploaded(d, noise(121 * 64, 65))];
+  const column = (values: number[]): DeviceBuffer => uploaded(d, Int32Array.from(values));
+  const segments = {
+    prefixStart: column(rows.map(() => 0)),
+    prefixLength: column(prefixes),
+    start: column(prefixes),
+    length: column(rows.map((r) => first + r + 1 - prefixes[r])),
+  };
+  const [out, lse] = [d.alloc("f32", shape.rows * 128), d.alloc("f32", shape.rows * 4)];
+  d.attention(out, lse, d.view(q, first * 128, shape.rows * 128), k, v, segments, shape);
+  const outputs = [d.download(out), d.download(lse)];
+  for (const buffer of [q, k, v, ...Object.values(segments), out, lse]) d.free(buffer);
+  return outputs;
+}
+
+function exactnessTests(device: () => Device): void {
+  for (const [first, count] of [
+    [0, 1],
+    [131, 1],
+    [299, 1],
+    [37, 16],
+    [100, 150],
+  ]) {
+    it(`rows ${first} to ${first + count} alone equal the same rows of 300, bit for bit`, () => {
+      const [all, part] = [partOfRows(device(), 0, 300), partOfRows(device(), first, count)];
+      for (const op of Object.keys(part)) {
+        const width = part[op].length / count;
+        expect(sameBits(part[op], all[op].subarray(first * width, (first + count) * width)), op).toBe(true);
+      }
+    });
+  }
+  it("attention by one row or many, with or without a prefix, is the same to the bit", () => {
+    const [out, lse] = causalAttention(device(), 0, 0);
+    for (const [first, prefix] of [
+      [0, 1],
+      [0, 37],
+      [0, 64],
+      [119, 0],
+      [119, 50],
+      [64, 16],
+    ]) {
+      const [o, l] = causalAttention(device(), first, prefix);
+      expect(sameBits(o, out.subarray(first * 128))).toBe(true);
+      expect(sameBits(l, lse.subarray(first * 4))).toBe(true);
+    }
+  });
+  it("sampled and scored logprobs are the same to the bit", () => {
+    const d = device();
+    const sampled = sampleCase(400, 110);
+    const { tokens, logprobs } = runCase(d, sampled);
+    const scored = runCase(d, {
+      ...sampled,
+      inputs: { logits: sampled.inputs.logits, tokens: tokens, logprobs: new Float32Array(400), lse: new Float32Array(400) },
+      outputs: ["logprobs"],
+      run: (on, b) => on.logprob(b.logprobs, b.lse, b.logits, b.tokens, 400, 110),
+    });
+    expect(sameBits(scored.logprobs, logprobs)).toBe(true);
+  });
+}
