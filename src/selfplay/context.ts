@@ -1,0 +1,85 @@
+// What every phase works with, and the small conventions they share: seeds, sampling parameters, interruption.
+
+import type { Config, OptimizerConfig, SamplingConfig } from "../config/schema.ts";
+import type { Oracle } from "../curriculum/audit.ts";
+import type { AdamWParams, Engine, Progress, SamplingParams, Snapshot, Tokenizer, Trainer } from "../engine/types.ts";
+import type { BenchQuestion } from "../evaluation/benchmarks.ts";
+import type { Phase } from "../store/layout.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { InterruptedError } from "../util/errors.ts";
+import { rngFrom } from "../util/rng.ts";
+import type { ProgressEvent, RunEvent } from "./events.ts";
+
+/** A benchmark with its questions in memory. */
+export interface LoadedBench {
+  readonly name: string;
+  readonly questions: readonly BenchQuestion[];
+}
+
+export interface LoopContext {
+  readonly config: Config;
+  readonly store: RunStore;
+  readonly engine: Engine;
+  readonly tokenizer: Tokenizer;
+  /** The base model, frozen: reference model of the KL term when asked for, and iteration 0 of the evaluation. */
+  readonly base: Snapshot;
+  readonly challenger: Trainer;
+  readonly solver: Trainer;
+  readonly benches: readonly LoadedBench[];
+  /** Known truth for reporting; nothing that trains may read it. */
+  readonly oracle: Oracle | undefined;
+  readonly emit: (event: RunEvent) => void;
+  readonly progress: (event: ProgressEvent) => void;
+  readonly signal: AbortSignal;
+}
+
+/** A sampling seed that is a pure function of the run's seed and a path such as ("solver", iteration, step). */
+export function seedFor(config: Config, ...path: readonly (string | number)[]): number {
+  return rngFrom(config.seed, ...path).int(2 ** 48);
+}
+
+/** Sampling parameters of a configuration block. */
+export function samplingParams(context: LoopContext, sampling: SamplingConfig, n: number, seed: number): SamplingParams {
+  return { ...sampling, n, seed, stopTokens: context.tokenizer.stopTokens };
+}
+
+/** Reports how far one sampling call is. */
+export function reporter(context: LoopContext, iteration: number, phase: Phase, activity: string): Progress {
+  return (done, total, tokens) => context.progress({ event: "progress", iteration, phase, activity, done, total, tokens });
+}
+
+export function adamW({ learningRate, beta1, beta2, epsilon, weightDecay, clipNorm }: OptimizerConfig): AdamWParams {
+  return { learningRate, beta1, beta2, epsilon, weightDecay, clipNorm };
+}
+
+/** Stops the phase where it stands when the user asked to. Errors: InterruptedError. */
+export function checkInterrupted(context: LoopContext): void {
+  if (context.signal.aborted)
+    throw new InterruptedError(`run ${context.store.name}: interrupted. Go on with: rzero resume ${context.store.name}`);
+}
+
+/** Runs `use` with a frozen copy of the policy and frees the copy afterwards. */
+export async function withSnapshot<T>(policy: Trainer, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  const snapshot = await policy.snapshot();
+  try {
+    return await use(snapshot);
+  } finally {
+    await snapshot.dispose();
+  }
+}
+
+/** Runs `use` with the phase's reference model; undefined when the KL term is off. */
+export async function withReference<T>(
+  context: LoopContext,
+  policy: Trainer,
+  grpo: Config["solver"]["grpo"],
+  use: (reference: Snapshot | undefined) => Promise<T>,
+): Promise<T> {
+  if (grpo.klWeight === 0) return use(undefined);
+  return grpo.reference === "base" ? use(context.base) : withSnapshot(policy, use);
+}
+
+/** Mean of the values; 0 of none. */
+export function meanOf(values: readonly number[]): number {
+  return values.length === 0 ? 0 : values.reduce((sum, value) => sum + value, 0) / values.length;
+}

@@ -1,0 +1,140 @@
+// What a run tells while it goes: one typed table of events and of metric keys. The store appends them to events.jsonl, the
+// command line prints them; nothing else may depend on their text. Rates and durations are in seconds; shares are in [0, 1].
+
+import type { BenchScore } from "../evaluation/runner.ts";
+import type { Phase } from "../store/layout.ts";
+
+/** Health of one optimizer or rollout step; keys are `phase/noun` in reports. */
+export interface TrainingMetrics {
+  /** Loss summed with the datum weights, mean over the optimizer steps of the rollout step. */
+  readonly loss: number;
+  /** Weighted mean of k3 to the reference model, in nats per token. */
+  readonly klPenalty: number;
+  /** Share of tokens whose importance ratio was clipped from below and above. */
+  readonly clipFractionLow: number;
+  readonly clipFractionHigh: number;
+  /** Mean −logprob of the trained tokens, in nats: a rough entropy. */
+  readonly entropy: number;
+  /** Global gradient norm before clipping, mean over optimizer steps. */
+  readonly gradNorm: number;
+  /** Largest |training − sampling logprob| before the first update of the step; exactly 0 on the local engine. */
+  readonly samplerMismatch: number;
+  /** Completion tokens trained on. */
+  readonly tokens: number;
+  /** Groups whose rewards were all equal, of `groups`: no policy gradient from them. */
+  readonly zeroVarianceGroups: number;
+  readonly groups: number;
+}
+
+/** One Challenger rollout step. */
+export interface ChallengerMetrics extends TrainingMetrics {
+  readonly reward: number;
+  readonly uncertainty: number;
+  readonly repetitionPenalty: number;
+  /** Share of completions that hold a well-formed question. */
+  readonly wellFormed: number;
+  /** Mean vote share over well-formed questions. */
+  readonly voteShare: number;
+  /** Share of all completions whose vote share lies in the curriculum's band. */
+  readonly inBand: number;
+  /** Mean level of the questions that the oracle can read, when there is an oracle. */
+  readonly level?: number;
+  readonly meanTokens: number;
+  /** Solver answers that were cut at maxTokens, share. */
+  readonly truncatedAnswers: number;
+}
+
+/** One Solver rollout step. */
+export interface SolverMetrics extends TrainingMetrics {
+  readonly reward: number;
+  readonly meanTokens: number;
+  readonly truncated: number;
+}
+
+/** What the curriculum phase made. */
+export interface CurriculumMetrics {
+  /** Challenger completions sampled. */
+  readonly pool: number;
+  readonly wellFormed: number;
+  readonly kept: number;
+  /** Rejections by reason; with `kept` they add up to `pool`. */
+  readonly rejected: Readonly<Record<string, number>>;
+  /** Mean vote share over well-formed questions of the pool, and over the kept ones. */
+  readonly voteShare: number;
+  readonly keptVoteShare: number;
+  /** Share of the pool inside the band. */
+  readonly inBand: number;
+  /** Share of kept questions whose pseudo-label is the oracle's truth, among those it can read; absent without an oracle. */
+  readonly labelAccuracy?: number;
+  /** Share of kept questions that the oracle can read. */
+  readonly answerable?: number;
+  /** Mean level of readable questions of the pool, and of the kept ones. */
+  readonly level?: number;
+  readonly keptLevel?: number;
+  readonly truncatedAnswers: number;
+}
+
+export type RunEvent =
+  | {
+      readonly event: "start";
+      readonly run: string;
+      readonly recipe: string;
+      readonly seed: number;
+      readonly iterations: number;
+      readonly resumed: boolean;
+    }
+  | {
+      readonly event: "phase";
+      readonly iteration: number;
+      readonly phase: Phase;
+      readonly state: "start" | "done";
+      readonly seconds?: number;
+    }
+  | {
+      readonly event: "challenger-step";
+      readonly iteration: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly seconds: number;
+      readonly metrics: ChallengerMetrics;
+      readonly example?: string;
+    }
+  | { readonly event: "curriculum"; readonly iteration: number; readonly seconds: number; readonly metrics: CurriculumMetrics }
+  | {
+      readonly event: "solver-step";
+      readonly iteration: number;
+      readonly step: number;
+      readonly steps: number;
+      readonly seconds: number;
+      readonly metrics: SolverMetrics;
+    }
+  | {
+      readonly event: "evaluation";
+      readonly iteration: number;
+      readonly line: "solver" | "forced-prefix";
+      readonly benches: readonly BenchScore[];
+    }
+  | { readonly event: "warning"; readonly iteration: number; readonly phase: Phase; readonly message: string }
+  | { readonly event: "interrupted"; readonly run: string; readonly iteration: number; readonly phase: Phase }
+  | ({ readonly event: "done" } & RunSummary);
+
+/** Last line of a run. */
+export interface RunSummary {
+  readonly run: string;
+  /** Iteration whose Solver has the highest sampled mean (mean over benches); 0 is the base model. Reporting only. */
+  readonly best: { readonly iteration: number };
+  readonly base: { readonly solver: readonly BenchScore[] };
+  readonly final: { readonly iteration: number; readonly solver: readonly BenchScore[] };
+  readonly seconds: number;
+}
+
+/** Progress inside a step, not stored: what is being done, how far, tokens so far. */
+export interface ProgressEvent {
+  readonly event: "progress";
+  readonly iteration: number;
+  readonly phase: Phase;
+  readonly activity: string;
+  readonly done: number;
+  readonly total: number;
+  readonly tokens: number;
+}

@@ -1,0 +1,100 @@
+// What the Challenger and the curriculum phase share: sampling questions from the Challenger, and letting the frozen Solver vote on
+// them. A question's answers depend on (seed, text, m) alone, so equal questions are answered once.
+
+import { extractBoxed } from "../answer/extract.ts";
+import { type Vote, vote } from "../answer/vote.ts";
+import type { SamplingConfig } from "../config/schema.ts";
+import type { Completion, Progress, Prompt, Sampler } from "../engine/types.ts";
+import { type PosedQuestion, parseChallengerCompletion, renderChallengerPrompt } from "../prompts/challenger.ts";
+import { renderSolverPrompt } from "../prompts/solver.ts";
+import { isWellFormed } from "../reward/challenger.ts";
+import { RunError } from "../util/errors.ts";
+import { type LoopContext, samplingParams } from "./context.ts";
+
+/** A Challenger completion and what it parses to. */
+export interface PosedRollout extends PosedQuestion {
+  readonly completion: Completion;
+  /** Whether it meets the run's rule for a question (config challenger.reward.wellFormed and gate). */
+  readonly wellFormed: boolean;
+  /** Tokens of the question's text; 0 without one. */
+  readonly questionTokens: number;
+}
+
+export interface PoseOptions {
+  /** Questions to sample. */
+  readonly count: number;
+  readonly sampling: SamplingConfig;
+  readonly seed: number;
+  readonly on: Progress;
+}
+
+/** Samples `count` completions of the Challenger's one prompt. */
+export async function poseQuestions(
+  context: LoopContext,
+  challenger: Sampler,
+  options: PoseOptions,
+): Promise<{ prompt: Prompt; rollouts: PosedRollout[] }> {
+  const prompt = renderChallengerPrompt(context.config.prompts.challenger, context.tokenizer);
+  const params = samplingParams(context, options.sampling, options.count, options.seed);
+  const [completions] = await challenger.sample([prompt], params, options.on);
+  return { prompt, rollouts: completions.map((completion) => parse(context, completion)) };
+}
+
+function parse({ tokenizer, config }: LoopContext, completion: Completion): PosedRollout {
+  const posed = parseChallengerCompletion(completion.text);
+  const questionTokens = posed.question === undefined ? 0 : tokenizer.encode(posed.question).length;
+  const wellFormed = isWellFormed({ ...posed, questionTokens }, config.challenger.reward);
+  return { completion, ...posed, questionTokens, wellFormed };
+}
+
+/** Stops a run whose Challenger poses nothing. Errors: RunError, with the start of a completion and what to change. */
+export function expectQuestions({ config }: LoopContext, rollouts: readonly PosedRollout[]): void {
+  if (rollouts.some(({ wellFormed }) => wellFormed)) return;
+  throw new RunError(
+    `Challenger: expected at least one well-formed question, got none in ${rollouts.length} completions; the first begins with ` +
+      `${JSON.stringify(rollouts[0].completion.text.slice(0, 60))}. Adapt prompts.challenger to this base model (${config.base}), raise ` +
+      "challenger.sampling.maxTokens, or set challenger.reward.wellFormed=question.",
+  );
+}
+
+export interface AnswerOptions {
+  /** m: answers per question. */
+  readonly answers: number;
+  readonly sampling: SamplingConfig;
+  readonly seed: number;
+  readonly on: Progress;
+}
+
+/** The frozen Solver's vote on one question. */
+export interface AnsweredQuestion {
+  readonly vote: Vote;
+  /** The m answers as extracted, undefined where there was no box. */
+  readonly answers: readonly (string | undefined)[];
+  /** Answers cut at the token limit. */
+  readonly truncated: number;
+}
+
+/** Answers each distinct question m times and takes the majority; keyed by question text. */
+export async function answerQuestions(
+  context: LoopContext,
+  solver: Sampler,
+  questions: readonly string[],
+  options: AnswerOptions,
+): Promise<Map<string, AnsweredQuestion>> {
+  const distinct = [...new Set(questions)];
+  const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
+  const params = samplingParams(context, options.sampling, options.answers, options.seed);
+  const completions = await solver.sample(prompts, params, options.on);
+  return new Map(distinct.map((question, index) => [question, tally(context, completions[index])]));
+}
+
+function tally(context: LoopContext, completions: readonly Completion[]): AnsweredQuestion {
+  const { missing, truncated } = context.config.votes;
+  const answers = completions.map(({ text }) => extractBoxed(text));
+  const cut = completions.map(({ stopReason }) => stopReason === "length");
+  return {
+    vote: vote(answers, { missing, truncated: cut, truncatedVote: truncated }),
+    answers,
+    truncated: cut.filter(Boolean).length,
+  };
+}
