@@ -27,7 +27,8 @@ const engine = z.discriminatedUnion("kind", [localEngine]);
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 
-const prompts = z.strictObject({
+/** Prompts are data: another domain is other prompts. */
+export const promptsSchema = z.strictObject({
   /** The one prompt that every question of a run is sampled from. */
   challenger: z
     .array(message)
@@ -228,7 +229,7 @@ const completed = z
     /** Co-evolution rounds (paper: 3). */
     iterations: count.default(3),
     engine: engine.prefault({ kind: "local" }),
-    prompts: prompts.prefault({}),
+    prompts: promptsSchema.prefault({}),
     challenger: challenger.prefault({}),
     votes: votes.prefault({}),
     curriculum: curriculum.prefault({}),

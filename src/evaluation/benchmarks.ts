@@ -13,6 +13,8 @@ export interface BenchQuestion {
   readonly choices?: readonly string[];
   /** Groups questions in reports. */
   readonly category?: string;
+  /** Coarser group of categories, for example what the Challenger may pose and what it never does. */
+  readonly kind?: string;
   /** Difficulty, where the benchmark has one. */
   readonly level?: number;
 }
@@ -34,6 +36,7 @@ function parseQuestion(value: unknown, where: string): BenchQuestion {
     id: row.id === undefined ? undefined : String(row.id),
     choices: row.choices === undefined ? undefined : textList(row.choices, where),
     category: row.category === undefined ? undefined : textField(row.category, "category", where),
+    kind: row.kind === undefined ? undefined : textField(row.kind, "kind", where),
     level: typeof row.level === "number" ? row.level : undefined,
   };
 }

@@ -5,38 +5,10 @@ import { equivalent } from "../answer/equivalent.ts";
 import { extractBoxed } from "../answer/extract.ts";
 import type { ChatMessage, Completion, Progress, Prompt, Sampler, SamplingParams, Tokenizer } from "../engine/types.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
+import type { BenchScore, Score } from "../store/events.ts";
 import { rngFrom } from "../util/rng.ts";
 import type { BenchQuestion } from "./benchmarks.ts";
 import { bootstrapMean, mean, passAtK } from "./statistics.ts";
-
-/** One score: mean over questions, in [0, 1]. */
-export interface Score {
-  readonly mean: number;
-  /** Bootstrap 95 % interval over questions. */
-  readonly ci95: readonly [number, number];
-  /** Mean per category of the benchmark, and per level where it has levels. */
-  readonly categories: Readonly<Record<string, number>>;
-  readonly levels: Readonly<Record<string, number>>;
-  /** Answers without a box, and answers cut at the token limit: counts over all samples; both are wrong unless boxed in time. */
-  readonly unparsed: number;
-  readonly truncated: number;
-}
-
-/** One benchmark of one policy. */
-export interface BenchScore {
-  readonly name: string;
-  readonly questions: number;
-  /** Samples per question behind `sampled`. */
-  readonly samples: number;
-  readonly temperature: number;
-  readonly greedy?: Score;
-  /** mean@k at `temperature`. */
-  readonly sampled: Score;
-  /** Share of questions with at least one right answer among k (unbiased pass@k with k = samples). */
-  readonly passAtK: number;
-  /** Share of sampled answers that think, when the recipe names a thinking prefix (evaluation.forcedPrefix). */
-  readonly thinks?: number;
-}
 
 /** How to evaluate. */
 export interface EvaluationOptions {
@@ -158,6 +130,10 @@ function scoreOf(questions: readonly BenchQuestion[], graded: readonly (readonly
     ci95,
     categories: meanBy(
       questions.map(({ category }) => category),
+      perQuestion,
+    ),
+    kinds: meanBy(
+      questions.map(({ kind }) => kind),
       perQuestion,
     ),
     levels: meanBy(

@@ -9,11 +9,9 @@ export type Random = () => number;
 export interface BootstrapOptions {
   /** Default 10,000. */
   readonly resamples?: number;
-  /** Coverage of the interval, default 0.95. */
-  readonly level?: number;
 }
 
-/** A mean with its percentile bootstrap interval [low, high]; the interval is 95 % unless another level was asked for. */
+/** A mean with its 95 % percentile bootstrap interval [low, high]. */
 export interface BootstrapMean {
   readonly mean: number;
   readonly ci95: readonly [number, number];
@@ -36,7 +34,7 @@ export function mean(values: ArrayLike<number>): number {
 
 /** Mean of per-question values with its bootstrap interval over questions. Errors: internal, when there are none. */
 export function bootstrapMean(values: ArrayLike<number>, random: Random, options: BootstrapOptions = {}): BootstrapMean {
-  return { mean: mean(values), ci95: interval(bootstrapMeans(values, random, options), options.level) };
+  return { mean: mean(values), ci95: interval(bootstrapMeans(values, random, options)) };
 }
 
 /** Paired comparison: entry i of `a` and of `b` belong to one question. Errors: internal, when the lengths differ. */
@@ -56,7 +54,7 @@ export function pairedDifference(
     if (value >= 0) atLeastZero++;
   }
   const pValue = Math.min(1, (2 * (Math.min(atMostZero, atLeastZero) + 1)) / (means.length + 1));
-  return { difference: mean(differences), ci95: interval(means, options.level), pValue };
+  return { difference: mean(differences), ci95: interval(means), pValue };
 }
 
 /**
@@ -90,8 +88,8 @@ function bootstrapMeans(values: ArrayLike<number>, random: Random, { resamples =
   return means.sort();
 }
 
-function interval(sorted: Float64Array, level = 0.95): [number, number] {
-  return [quantile(sorted, (1 - level) / 2), quantile(sorted, (1 + level) / 2)];
+function interval(sorted: Float64Array): [number, number] {
+  return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
 }
 
 /** Linear interpolation between order statistics. */

@@ -29,6 +29,8 @@ export function makeGroup(prompt: Prompt, completions_G: readonly Completion[], 
 export function splitIntoGroups(group: Group, size: number): Group[] {
   const groups: Group[] = [];
   for (let start = 0; start < group.completions_G.length; start += size)
-    groups.push(makeGroup(group.prompt, group.completions_G.slice(start, start + size), group.rewards_G.slice(start, start + size)));
+    groups.push(
+      makeGroup(group.prompt, group.completions_G.slice(start, start + size), group.rewards_G.slice(start, start + size)),
+    );
   return groups;
 }

@@ -8,8 +8,8 @@ import type { Snapshot } from "../engine/types.ts";
 import { batchAdvantages, groupAdvantages } from "../grpo/advantage.ts";
 import { grpoStep } from "../grpo/step.ts";
 import { challengerRewards, type QuestionReward } from "../reward/challenger.ts";
+import type { ChallengerMetrics } from "../store/events.ts";
 import { adamW, checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withReference, withSnapshot } from "./context.ts";
-import type { ChallengerMetrics } from "./events.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** Trains the Challenger for `challenger.steps` rollout steps and returns the metrics of each. Errors: RunError, InterruptedError. */

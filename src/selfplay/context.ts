@@ -4,11 +4,11 @@ import type { Config, OptimizerConfig, SamplingConfig } from "../config/schema.t
 import type { Oracle } from "../curriculum/audit.ts";
 import type { AdamWParams, Engine, Progress, SamplingParams, Snapshot, Tokenizer, Trainer } from "../engine/types.ts";
 import type { BenchQuestion } from "../evaluation/benchmarks.ts";
+import type { ProgressEvent, RunEvent } from "../store/events.ts";
 import type { Phase } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { InterruptedError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
-import type { ProgressEvent, RunEvent } from "./events.ts";
 
 /** A benchmark with its questions in memory. */
 export interface LoadedBench {

@@ -6,12 +6,12 @@ import { equivalent } from "../answer/equivalent.ts";
 import { vote } from "../answer/vote.ts";
 import { type CurriculumVerdict, filterCurriculum, inBand, normaliseQuestion } from "../curriculum/filter.ts";
 import { type LabelledQuestion, labelQuestion } from "../curriculum/question.ts";
+import type { CurriculumMetrics } from "../store/events.ts";
 import { expectObject } from "../store/jsonl.ts";
 import { RunError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
 import { meanLevel } from "./challenger-phase.ts";
 import { checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withSnapshot } from "./context.ts";
-import type { CurriculumMetrics } from "./events.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** One line of the phase's questions.jsonl. */

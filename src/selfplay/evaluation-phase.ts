@@ -2,7 +2,8 @@
 // Source: R-Zero section 4; departures in docs/algorithm.md (sampled mean@k beside greedy, intervals, no guessing).
 
 import type { Sampler } from "../engine/types.ts";
-import { type BenchScore, evaluate, type GradedQuestion } from "../evaluation/runner.ts";
+import { evaluate, type GradedQuestion } from "../evaluation/runner.ts";
+import type { BenchScore } from "../store/events.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
 import { checkInterrupted, type LoopContext, reporter, seedFor, withSnapshot } from "./context.ts";

@@ -4,12 +4,12 @@
 
 import type { Config } from "../config/schema.ts";
 import type { Engine } from "../engine/types.ts";
+import type { ProgressEvent, RunEvent, RunSummary } from "../store/events.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { challengerPhase } from "./challenger-phase.ts";
 import type { LoopContext } from "./context.ts";
 import { curriculumPhase, readCurriculum } from "./curriculum-phase.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
-import type { ProgressEvent, RunEvent, RunSummary } from "./events.ts";
 import { closeContext, openContext, phase, savePolicy } from "./phases.ts";
 import { solverPhase } from "./solver-phase.ts";
 import { summarise } from "./summary.ts";
@@ -29,11 +29,21 @@ export interface SelfPlayOptions {
 export async function runSelfPlay(options: SelfPlayOptions): Promise<RunSummary> {
   const started = performance.now();
   const context = await openContext(options);
+  const { store, config } = options;
+  const resumed = store.lastDone() !== undefined;
+  context.emit({
+    event: "start",
+    run: store.name,
+    recipe: store.info.recipe,
+    seed: config.seed,
+    iterations: config.iterations,
+    resumed,
+  });
   try {
     await phase(context, 0, "evaluation", (files) => evaluationPhase(context, 0, files));
-    for (let iteration = 1; iteration <= options.config.iterations; iteration++) await runIteration(context, iteration);
-    const summary = summarise(options.store, options.config.iterations, (performance.now() - started) / 1000);
-    options.store.markRunDone({ ...summary });
+    for (let iteration = 1; iteration <= config.iterations; iteration++) await runIteration(context, iteration);
+    const summary = summarise(store, config.iterations, (performance.now() - started) / 1000);
+    store.markRunDone({ ...summary });
     context.emit({ event: "done", ...summary });
     return summary;
   } finally {
@@ -54,6 +64,7 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
   await phase(context, iteration, "curriculum", async (files) => {
     const { rows, metrics } = await curriculumPhase(context, iteration);
     context.store.writeJsonl(files.questions, rows);
+    context.emit({ event: "curriculum", iteration, metrics });
     return { ...metrics };
   });
 

@@ -8,6 +8,7 @@ import { grpoStep } from "../grpo/step.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
 import { solverReward } from "../reward/solver.ts";
 import { type Group, makeGroup } from "../rollout/types.ts";
+import type { SolverMetrics } from "../store/events.ts";
 import { rngFrom } from "../util/rng.ts";
 import {
   adamW,
@@ -21,7 +22,6 @@ import {
   withSnapshot,
 } from "./context.ts";
 import type { CurriculumQuestion } from "./curriculum-phase.ts";
-import type { SolverMetrics } from "./events.ts";
 
 /** Trains the Solver for `solver.steps` rollout steps and returns the metrics of each. Errors: InterruptedError. */
 export async function solverPhase(

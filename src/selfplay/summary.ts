@@ -1,9 +1,8 @@
 // The last event of a run: base, final and best iteration, read back from the markers of the evaluation phases.
 
-import type { BenchScore } from "../evaluation/runner.ts";
+import type { BenchScore, RunSummary } from "../store/events.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { meanOf } from "./context.ts";
-import type { RunSummary } from "./events.ts";
 
 /** Scores of an evaluation phase as its marker holds them. Errors: CheckpointError. */
 export function readScores(store: RunStore, iteration: number): { solver: BenchScore[]; forcedPrefix?: BenchScore[] } {

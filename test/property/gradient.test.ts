@@ -24,7 +24,13 @@ const LLAMA3 = { rope_type: "llama3", factor: 4, low_freq_factor: 1, high_freq_f
 const MODELS = {
   "qwen3, tied": { ...SIZES, model_type: "qwen3", tie_word_embeddings: true, rope_theta: 100 },
   "qwen2, untied, one key head": { ...SIZES, model_type: "qwen2", num_key_value_heads: 1, rope_theta: 100 },
-  "llama, all biases, scaled RoPE": { ...SIZES, model_type: "llama", attention_bias: true, rope_theta: 100, rope_scaling: LLAMA3 },
+  "llama, all biases, scaled RoPE": {
+    ...SIZES,
+    model_type: "llama",
+    attention_bias: true,
+    rope_theta: 100,
+    rope_scaling: LLAMA3,
+  },
 };
 /** Per parameter, this many elements (spread over it) are varied. */
 const SAMPLES = 6;
@@ -72,7 +78,13 @@ function exactLoss(model: Transformer, data: readonly Sequence[], dLogprobs: rea
     const positions = Int32Array.from({ length: n }, (_, i) => i);
     const zeros = new Int32Array(n);
     const cache = model.newCache(n);
-    const rows = { prefixStart: zeros, prefixLength: zeros, start: zeros, length: positions.map((p) => p + 1), outputRows: positions };
+    const rows = {
+      prefixStart: zeros,
+      prefixLength: zeros,
+      start: zeros,
+      length: positions.map((p) => p + 1),
+      outputRows: positions,
+    };
     const logits = referenceData(model.forwardCached({ tokens, positions, writeRows: positions, ...rows }, cache));
     for (let t = 0; t + 1 < n; t++) {
       if (weights[t] === 0) continue;

@@ -1,8 +1,7 @@
-// What a run tells while it goes: one typed table of events and of metric keys. The store appends them to events.jsonl, the
-// command line prints them; nothing else may depend on their text. Rates and durations are in seconds; shares are in [0, 1].
+// What a run tells while it goes, and what its phase markers hold: one typed table of events, metrics and scores. They go to
+// events.jsonl and done.json; the command line prints them; nothing else may depend on their text. Rates and durations are in seconds; shares are in [0, 1].
 
-import type { BenchScore } from "../evaluation/runner.ts";
-import type { Phase } from "../store/layout.ts";
+import type { Phase } from "./layout.ts";
 
 /** Health of one optimizer or rollout step; keys are `phase/noun` in reports. */
 export interface TrainingMetrics {
@@ -74,6 +73,36 @@ export interface CurriculumMetrics {
   readonly truncatedAnswers: number;
 }
 
+/** One score: mean over questions, in [0, 1]. */
+export interface Score {
+  readonly mean: number;
+  /** Bootstrap 95 % interval over questions. */
+  readonly ci95: readonly [number, number];
+  /** Mean per category of the benchmark, and per kind and level where its questions have them. */
+  readonly categories: Readonly<Record<string, number>>;
+  readonly kinds: Readonly<Record<string, number>>;
+  readonly levels: Readonly<Record<string, number>>;
+  /** Answers without a box, and answers cut at the token limit: counts over all samples; both are wrong unless boxed in time. */
+  readonly unparsed: number;
+  readonly truncated: number;
+}
+
+/** One benchmark of one policy. */
+export interface BenchScore {
+  readonly name: string;
+  readonly questions: number;
+  /** Samples per question behind `sampled`. */
+  readonly samples: number;
+  readonly temperature: number;
+  readonly greedy?: Score;
+  /** mean@k at `temperature`. */
+  readonly sampled: Score;
+  /** Share of questions with at least one right answer among k (unbiased pass@k with k = samples). */
+  readonly passAtK: number;
+  /** Share of sampled answers that think, when the recipe names a thinking prefix (evaluation.forcedPrefix). */
+  readonly thinks?: number;
+}
+
 export type RunEvent =
   | {
       readonly event: "start";
@@ -99,7 +128,7 @@ export type RunEvent =
       readonly metrics: ChallengerMetrics;
       readonly example?: string;
     }
-  | { readonly event: "curriculum"; readonly iteration: number; readonly seconds: number; readonly metrics: CurriculumMetrics }
+  | { readonly event: "curriculum"; readonly iteration: number; readonly metrics: CurriculumMetrics }
   | {
       readonly event: "solver-step";
       readonly iteration: number;

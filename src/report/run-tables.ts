@@ -1,0 +1,104 @@
+// The tables a person reads at the end of a run: scores of base and iterations, and what the loop did. Reads the store, knows no
+// engine. Scores are percentages; `greedy / mean@k` in one cell.
+
+import type { BenchScore, ChallengerMetrics, CurriculumMetrics, SolverMetrics } from "../store/events.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { formatPercent, formatTable } from "../util/format.ts";
+
+/** One scored policy of a run. */
+interface ScoreColumn {
+  readonly title: string;
+  readonly benches: readonly BenchScore[];
+}
+
+/** Both tables of a run as far as it got; an empty string when nothing was evaluated yet. */
+export function runTables(store: RunStore): string {
+  const columns = scoreColumns(store);
+  if (columns.length === 0) return "";
+  const scores = columns[0].benches.map(({ name }, bench) => scoreTable(name, columns, bench));
+  const loop = loopTable(store);
+  return [...scores, ...(loop === "" ? [] : [loop])].join("\n\n");
+}
+
+/** Finished evaluations: base, base forced to think (the elicitation line), then the iterations. */
+function scoreColumns(store: RunStore): ScoreColumn[] {
+  return store
+    .iterations()
+    .filter((iteration) => store.phaseDone(iteration, "evaluation"))
+    .flatMap((iteration) => {
+      const summary = store.readDone(iteration, "evaluation");
+      const solver = { title: iteration === 0 ? "base" : `iteration ${iteration}`, benches: summary.solver as BenchScore[] };
+      if (summary.forcedPrefix === undefined) return [solver];
+      return [{ title: "base, thinking", benches: summary.forcedPrefix as BenchScore[] }, solver];
+    });
+}
+
+function scoreTable(name: string, columns: readonly ScoreColumn[], bench: number): string {
+  const scores = columns.map(({ benches }) => benches[bench]);
+  const { questions, samples, temperature, sampled } = scores[0];
+  const cell = (greedy: number | undefined, mean: number | undefined) => `${formatPercent(greedy)} / ${formatPercent(mean)}`;
+  const group = (of: "categories" | "kinds" | "levels", title: (key: string) => string) =>
+    Object.keys(sampled[of]).map((key) => [
+      title(key),
+      ...scores.map((score) => cell(score.greedy?.[of][key], score.sampled[of][key])),
+    ]);
+  const rows = [
+    ["all questions", ...scores.map((score) => cell(score.greedy?.mean, score.sampled.mean))],
+    ["  95 % interval (mean)", ...scores.map(({ sampled: { ci95 } }) => `${formatPercent(ci95[0])}–${formatPercent(ci95[1])}`)],
+    ["answers that think", ...scores.map(({ thinks }) => formatPercent(thinks))],
+    ["answers without a box", ...scores.map((score) => formatPercent(score.sampled.unparsed / (questions * samples)))],
+    ...group("kinds", (key) => key),
+    ...group("levels", (key) => `level ${key}`),
+    ...group("categories", (key) => key),
+  ];
+  const heading = `${name}: ${questions} questions, greedy / mean@${samples} at temperature ${temperature}, in %`;
+  return `${heading}\n\n${formatTable(["", ...columns.map(({ title }) => title)], rows)}`;
+}
+
+/** One row per iteration: how the Challenger moved, what the curriculum kept, what the Solver made of it. */
+function loopTable(store: RunStore): string {
+  const rows = store
+    .iterations()
+    .filter((iteration) => iteration > 0 && store.phaseDone(iteration, "curriculum"))
+    .map((iteration) => {
+      const curriculum = store.readDone(iteration, "curriculum") as unknown as CurriculumMetrics;
+      const challenger = stepsOf<ChallengerMetrics>(store, iteration, "challenger");
+      const solver = stepsOf<SolverMetrics>(store, iteration, "solver");
+      return [
+        String(iteration),
+        fromTo(challenger[0]?.inBand, curriculum.inBand, formatPercent),
+        fromTo(challenger[0]?.level, curriculum.level, formatLevel),
+        fromTo(challenger[0]?.voteShare, curriculum.voteShare, formatPercent),
+        String(curriculum.pool),
+        String(curriculum.kept),
+        formatLevel(curriculum.keptLevel),
+        formatPercent(curriculum.labelAccuracy),
+        fromTo(solver[0]?.reward, solver.at(-1)?.reward, formatPercent),
+      ];
+    });
+  if (rows.length === 0) return "";
+  const header = [
+    "iteration",
+    "in band %",
+    "level",
+    "vote share %",
+    "pool",
+    "kept",
+    "kept level",
+    "label accuracy %",
+    "Solver reward %",
+  ];
+  return `The loop (before → after training; level and label accuracy from known truth, which nothing trains on)\n\n${formatTable(header, rows)}`;
+}
+
+function stepsOf<T>(store: RunStore, iteration: number, phase: "challenger" | "solver"): readonly T[] {
+  return store.phaseDone(iteration, phase) ? (store.readDone(iteration, phase).steps as T[]) : [];
+}
+
+function fromTo(from: number | undefined, to: number | undefined, format: (value: number | undefined) => string): string {
+  return from === undefined ? format(to) : `${format(from)} → ${format(to)}`;
+}
+
+function formatLevel(level: number | undefined): string {
+  return level === undefined ? "–" : level.toFixed(2);
+}
