@@ -146,10 +146,10 @@ function parseHeader(text: string, path: string, dataStart: number): TensorInfo[
   try {
     header = JSON.parse(text);
   } catch (error) {
-    throw bad(path, "a JSON header", (error as Error).message.slice(0, 120));
+    throw bad(path, "a JSON header", JSON.stringify((error as Error).message.slice(0, 120)));
   }
   if (typeof header !== "object" || header === null || Array.isArray(header))
-    throw bad(path, "a JSON object as header", text.slice(0, 80));
+    throw bad(path, "a JSON object as header", JSON.stringify(text.slice(0, 80)));
   return Object.entries(header)
     .filter(([name]) => name !== "__metadata__")
     .map(([name, entry]) => parseEntry(name, entry, path, dataStart));
