@@ -20,7 +20,11 @@ function newestTime(path) {
 }
 
 function run(command, args) {
-  const result = spawnSync(command, args, { cwd: root, stdio: ["ignore", process.stderr, "inherit"], shell: process.platform === "win32" });
+  const result = spawnSync(command, args, {
+    cwd: root,
+    stdio: ["ignore", process.stderr, "inherit"],
+    shell: process.platform === "win32",
+  });
   if (result.status !== 0) {
     console.error(`setup: ${command} ${args.join(" ")} failed with exit code ${result.status ?? result.signal}.`);
     process.exit(1);
