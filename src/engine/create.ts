@@ -1,0 +1,26 @@
+// The only switch on an engine's kind. Knows which kinds there are, nothing of what they do.
+
+import { availableParallelism } from "node:os";
+import { ConfigError } from "../util/errors.ts";
+import { createLocalEngine } from "./local/engine.ts";
+import type { Engine } from "./types.ts";
+
+/** The engine part of a configuration; see config/schema.ts for defaults and ranges. */
+export interface EngineConfig {
+  readonly kind: string;
+  readonly threads?: number | "auto";
+  readonly slots?: number;
+  readonly maxTokensPerMicroBatch?: number;
+}
+
+/** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */
+export function createEngine(config: EngineConfig): Engine {
+  switch (config.kind) {
+    case "local": {
+      const threads = config.threads === "auto" || config.threads === undefined ? availableParallelism() : config.threads;
+      return createLocalEngine({ threads, slots: config.slots, maxTokensPerMicroBatch: config.maxTokensPerMicroBatch });
+    }
+    default:
+      throw new ConfigError(`engine.kind: expected "local", got ${JSON.stringify(config.kind)}.`);
+  }
+}

@@ -1,0 +1,128 @@
+// The models of one worker: opened, named by handles, all on one device with one thread pool. Carries out the calls of the
+// protocol; knows nothing of messages or threads. Long sampling pauses now and then, so that its thread can listen.
+
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import { setImmediate } from "node:timers/promises";
+import { EngineError } from "../../util/errors.ts";
+import type { Completion } from "../types.ts";
+import { createCpuDevice } from "./device/cpu/device.ts";
+import type { Device } from "./device/types.ts";
+import type { CallHandlers, EngineCalls, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
+import { BatchSampler } from "./scheduler.ts";
+import { type LocalTokenizer, loadTokenizer } from "./tokenizer.ts";
+import { TrainerCore } from "./trainer-core.ts";
+import { Transformer } from "./transformer.ts";
+
+const PAUSE_EVERY_MS = 50;
+
+interface HostedModel {
+  readonly model: Transformer;
+  /** Present when it trains; then `model` belongs to it. */
+  readonly trainer?: TrainerCore;
+  readonly dir: string;
+}
+
+/** See the file header. Calls must not overlap. */
+export class ModelHost {
+  /** Set to give up a sampling call in progress. */
+  stopping = false;
+  readonly calls: CallHandlers;
+  readonly #options: WorkerOptions;
+  readonly #models = new Map<number, HostedModel>();
+  readonly #tokenizers = new Map<string, LocalTokenizer | undefined>();
+  #device: Device | undefined;
+  #nextHandle = 1;
+
+  constructor(options: WorkerOptions) {
+    this.#options = options;
+    this.calls = {
+      openSnapshot: ({ dir }) => this.#host({ model: Transformer.load(this.#openDevice(), dir, "frozen"), dir }),
+      openTrainer: ({ dir }) => {
+        const trainer = TrainerCore.open(this.#openDevice(), dir);
+        return this.#host({ model: trainer.model, trainer, dir });
+      },
+      sample: (input, report) => this.#sample(input, report),
+      score: ({ handle, data }) => this.#find(handle).model.logprobs(data),
+      forward: ({ handle, data }) => this.#trainer(handle).forward(data),
+      backward: ({ handle, dLogprobs }) => void this.#trainer(handle).backward(dLogprobs),
+      optimStep: ({ handle, params }) => this.#trainer(handle).optimStep(params),
+      resetOptimizer: ({ handle }) => void this.#trainer(handle).resetOptimizer(),
+      snapshot: ({ handle }) => this.#host({ model: this.#trainer(handle).snapshot(), dir: this.#find(handle).dir }),
+      saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
+      loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
+      exportModel: ({ handle, dir, dtype }) => void this.#trainer(handle).exportModel(dir, dtype),
+      close: ({ handle }) => void this.#close(handle),
+      shutdown: () => void this.dispose(),
+    };
+  }
+
+  /** Frees all models, the device and its threads. */
+  dispose(): void {
+    for (const handle of [...this.#models.keys()]) this.#close(handle);
+    this.#device?.dispose();
+    this.#device = undefined;
+  }
+
+  /** Opened late, so that a missing compiler is an answer to a call. */
+  #openDevice(): Device {
+    this.#device ??= createCpuDevice({ threads: this.#options.threads });
+    return this.#device;
+  }
+
+  #host(hosted: HostedModel): ModelInfo {
+    const handle = this.#nextHandle++;
+    this.#models.set(handle, hosted);
+    return { handle, vocabSize: hosted.model.vocabSize, maxPositions: hosted.model.maxPositions };
+  }
+
+  #find(handle: number): HostedModel {
+    const hosted = this.#models.get(handle);
+    if (hosted === undefined) throw new EngineError(`engine: expected an open model, got one that was disposed (${handle}).`);
+    return hosted;
+  }
+
+  #trainer(handle: number): TrainerCore {
+    const { trainer } = this.#find(handle);
+    if (trainer === undefined) throw new EngineError(`internal: model ${handle} does not train`);
+    return trainer;
+  }
+
+  #close(handle: number): void {
+    const hosted = this.#models.get(handle);
+    this.#models.delete(handle);
+    (hosted?.trainer ?? hosted?.model)?.dispose();
+  }
+
+  /** The tokenizer beside a model; without one, completions have no text and stop strings are refused. */
+  #tokenizerOf(dir: string): LocalTokenizer | undefined {
+    if (!this.#tokenizers.has(dir)) {
+      this.#tokenizers.set(dir, existsSync(join(dir, "tokenizer.json")) ? loadTokenizer(dir) : undefined);
+    }
+    return this.#tokenizers.get(dir);
+  }
+
+  async #sample(
+    { handle, prompts, params }: EngineCalls["sample"]["input"],
+    report: (progress: ProgressReport) => void,
+  ): Promise<Completion[][]> {
+    const { model, dir } = this.#find(handle);
+    const asked = prompts.map((tokens) => ({ tokens }));
+    const sampler = new BatchSampler(this.#openDevice(), model, this.#tokenizerOf(dir), asked, params, this.#options);
+    const tell = () => report([sampler.queue.done, sampler.queue.total, sampler.drawn]);
+    try {
+      let last = performance.now();
+      while (sampler.step()) {
+        if (performance.now() - last < PAUSE_EVERY_MS) continue;
+        tell();
+        await setImmediate();
+        if (this.stopping) throw new EngineError("sample: given up because the engine was disposed.");
+        last = performance.now();
+      }
+      tell();
+      return sampler.results();
+    } finally {
+      sampler.dispose();
+    }
+  }
+}

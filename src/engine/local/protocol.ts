@@ -1,0 +1,102 @@
+// What the engine on the calling thread and its worker say to each other. One request gets one answer, in order; a long one
+// may send progress before. Error classes survive the way. Knows nothing of models.
+
+import { CheckpointError, ConfigError, DataError, EngineError, InterruptedError, RunError } from "../../util/errors.ts";
+import type { AdamWParams, Completion, SamplingParams, StepStats } from "../types.ts";
+
+/** What the worker is started with. */
+export interface WorkerOptions {
+  /** Threads of the kernels; absent: what the process may use. */
+  readonly threads?: number;
+  readonly slots: number;
+  readonly cacheBytes: number;
+  readonly prefillRows: number;
+}
+
+/** An opened model; the handle names it in later calls. */
+export interface ModelInfo {
+  readonly handle: number;
+  readonly vocabSize: number;
+  readonly maxPositions: number;
+}
+
+/** The part of a datum that the worker needs. */
+export interface WireSequence {
+  readonly tokens: Int32Array;
+  readonly weights: Float32Array;
+}
+
+interface OnModel {
+  readonly handle: number;
+}
+
+/** Every call: its input and its output. */
+export interface EngineCalls {
+  openSnapshot: { input: { dir: string }; output: ModelInfo };
+  openTrainer: { input: { dir: string }; output: ModelInfo };
+  sample: { input: OnModel & { prompts: readonly Int32Array[]; params: SamplingParams }; output: Completion[][] };
+  score: { input: OnModel & { data: readonly WireSequence[] }; output: Float32Array[] };
+  /** Half of a training pass: logprobs of one micro-batch; `backward` of the same model must follow before the next. */
+  forward: { input: OnModel & { data: readonly WireSequence[] }; output: Float32Array[] };
+  backward: { input: OnModel & { dLogprobs: readonly Float32Array[] }; output: undefined };
+  optimStep: { input: OnModel & { params: AdamWParams }; output: StepStats };
+  resetOptimizer: { input: OnModel; output: undefined };
+  snapshot: { input: OnModel; output: ModelInfo };
+  saveState: { input: OnModel & { dir: string }; output: undefined };
+  loadState: { input: OnModel & { dir: string }; output: undefined };
+  exportModel: { input: OnModel & { dir: string; dtype: "float32" | "bfloat16" }; output: undefined };
+  close: { input: OnModel; output: undefined };
+  /** Ends the worker; a call in progress is given up at its next pause. */
+  shutdown: { input: null; output: undefined };
+}
+
+/** Names of the calls. */
+export type CallName = keyof EngineCalls;
+
+/** A handler for every call. */
+export type CallHandlers = {
+  [Name in CallName]: (
+    input: EngineCalls[Name]["input"],
+    report: (progress: ProgressReport) => void,
+  ) => EngineCalls[Name]["output"] | Promise<EngineCalls[Name]["output"]>;
+};
+
+/** Completions done, of how many, tokens drawn. */
+export type ProgressReport = readonly [done: number, total: number, tokens: number];
+
+export interface RequestMessage {
+  readonly id: number;
+  readonly call: CallName;
+  readonly input: unknown;
+}
+
+export type ResponseMessage =
+  | { readonly id: number; readonly kind: "result"; readonly output: unknown }
+  | { readonly id: number; readonly kind: "error"; readonly error: WireError }
+  | { readonly id: number; readonly kind: "progress"; readonly progress: ProgressReport };
+
+/** An error as data. */
+export interface WireError {
+  readonly name: string;
+  readonly message: string;
+  readonly stack?: string;
+  readonly retryable?: boolean;
+}
+
+const ERROR_CLASSES = { ConfigError, DataError, RunError, CheckpointError, InterruptedError };
+
+export function toWireError(error: unknown): WireError {
+  if (!(error instanceof Error)) return { name: "Error", message: String(error) };
+  const retryable = error instanceof EngineError ? error.retryable : undefined;
+  return { name: error.name, message: error.message, stack: error.stack, retryable };
+}
+
+/** The error of the same class; one of no class of ours is our own bug and says so. */
+export function fromWireError(wire: WireError): Error {
+  if (wire.name === "EngineError") return new EngineError(wire.message, { retryable: wire.retryable });
+  if (wire.name in ERROR_CLASSES) return new ERROR_CLASSES[wire.name as keyof typeof ERROR_CLASSES](wire.message);
+  const message = wire.message.startsWith("internal:") ? wire.message : `internal: ${wire.name}: ${wire.message}`;
+  const error = new Error(message);
+  error.stack = wire.stack ?? error.stack;
+  return error;
+}

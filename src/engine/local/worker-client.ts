@@ -1,0 +1,113 @@
+// The calling side of the engine's worker thread: requests with their pending answers, progress, the worker's end.
+// An idle worker does not keep the process alive. Knows the protocol and nothing of models.
+
+import { existsSync } from "node:fs";
+import { dirname, join } from "node:path";
+import { fileURLToPath } from "node:url";
+import { Worker } from "node:worker_threads";
+import { EngineError } from "../../util/errors.ts";
+import {
+  type CallName,
+  type EngineCalls,
+  fromWireError,
+  type ProgressReport,
+  type RequestMessage,
+  type ResponseMessage,
+  type WorkerOptions,
+} from "./protocol.ts";
+
+interface Pending {
+  readonly resolve: (output: unknown) => void;
+  readonly reject: (error: Error) => void;
+  readonly progress?: (report: ProgressReport) => void;
+}
+
+const CLOSE_PATIENCE_MS = 10_000;
+
+/** See the file header. */
+export class WorkerClient {
+  readonly #worker: Worker;
+  readonly #pending = new Map<number, Pending>();
+  readonly #exited: Promise<void>;
+  #nextId = 1;
+  /** Why no call can be made any more. */
+  #ended: string | undefined;
+
+  constructor(worker: Worker) {
+    this.#worker = worker;
+    worker.unref();
+    worker.on("message", (message: ResponseMessage) => this.#receive(message));
+    worker.on("error", (error) => this.#end(`crashed: ${error.message}`, error));
+    worker.on("messageerror", (error) => this.#end(`sent an unreadable answer: ${error.message}`, error));
+    this.#exited = new Promise((resolve) => {
+      worker.on("exit", (code) => {
+        this.#end(`ended with code ${code}`);
+        resolve();
+      });
+    });
+  }
+
+  /** Makes one call; calls are carried out in order. Errors: those of the call; EngineError when the worker is gone. */
+  call<Name extends CallName>(
+    call: Name,
+    input: EngineCalls[Name]["input"],
+    progress?: (report: ProgressReport) => void,
+  ): Promise<EngineCalls[Name]["output"]> {
+    if (this.#ended !== undefined) return Promise.reject(new EngineError(`${call}: the engine's worker ${this.#ended}.`));
+    const id = this.#nextId++;
+    return new Promise<EngineCalls[Name]["output"]>((resolve, reject) => {
+      this.#pending.set(id, { resolve: resolve as Pending["resolve"], reject, progress });
+      this.#worker.ref();
+      const request: RequestMessage = { id, call, input };
+      this.#worker.postMessage(request);
+    });
+  }
+
+  /** Ends the worker: calls in progress are rejected. May be called again. */
+  async close(): Promise<void> {
+    if (this.#ended === undefined) {
+      // Its only error would be the worker's end, which is what we want.
+      this.call("shutdown", null).catch(() => {});
+      this.#ended = "was disposed";
+      this.#worker.ref();
+    }
+    let timer: NodeJS.Timeout | undefined;
+    const patience = new Promise<void>((resolve) => {
+      timer = setTimeout(resolve, CLOSE_PATIENCE_MS);
+    });
+    await Promise.race([this.#exited, patience]);
+    clearTimeout(timer);
+    await this.#worker.terminate();
+  }
+
+  #receive(message: ResponseMessage): void {
+    const pending = this.#pending.get(message.id);
+    if (pending === undefined) return;
+    if (message.kind === "progress") {
+      pending.progress?.(message.progress);
+      return;
+    }
+    this.#pending.delete(message.id);
+    if (this.#pending.size === 0) this.#worker.unref();
+    if (message.kind === "result") pending.resolve(message.output);
+    else pending.reject(fromWireError(message.error));
+  }
+
+  #end(reason: string, cause?: unknown): void {
+    this.#ended ??= reason;
+    for (const { reject } of this.#pending.values()) {
+      reject(new EngineError(`engine: the worker ${this.#ended} while a call was in progress.`, { cause }));
+    }
+    this.#pending.clear();
+  }
+}
+
+/** Starts the compiled worker; from the sources (tests) it is the one in dist/. Errors: EngineError when dist/ lacks it. */
+export function startWorker(options: WorkerOptions): WorkerClient {
+  const here = fileURLToPath(import.meta.url);
+  const compiled = here.endsWith(".ts")
+    ? join(dirname(here), "..", "..", "..", "dist", "engine", "local", "worker.js")
+    : join(dirname(here), "worker.js");
+  if (!existsSync(compiled)) throw new EngineError(`${compiled}: expected the compiled worker, got none. Run npm run build.`);
+  return new WorkerClient(new Worker(compiled, { workerData: options }));
+}
