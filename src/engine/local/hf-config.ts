@@ -202,7 +202,7 @@ function readJsonObject(path: string): Json {
     throw bad(
       path,
       "a readable file",
-      (error as Error).message,
+      (error as NodeJS.ErrnoException).code,
       "A model directory holds config.json, *.safetensors and tokenizer.json.",
     );
   }
