@@ -6,8 +6,7 @@ import type { Buffer } from "./device/types.ts";
 import { linear, linearBackward, type ModelContext, rmsNormBackward } from "./model.ts";
 import type { WeightTree } from "./weights.ts";
 
-/** Logits held at once, in elements (64 MiB), but never fewer than MIN_ROWS rows. */
-const CHUNK_ELEMENTS = 1 << 24;
+/** A chunk has at least this many rows, whatever the vocabulary: below, the matrix product loses its speed. */
 const MIN_ROWS = 32;
 
 /** The rows whose logprob is wanted, and the tokens they should predict (i32, S entries each). */
@@ -46,7 +45,7 @@ export function selectedLogits(m: ModelContext, w: WeightTree, x: Buffer, rows: 
 
 /** Logprob of each target [S], on the host. */
 export function forwardHead(m: ModelContext, w: WeightTree, x: Buffer, s: SelectedRows): Float32Array {
-  const chunkRows = rowsPerChunk(m.config.vocabSize, s.count);
+  const chunkRows = rowsPerChunk(m, s.count);
   const a = headActivations(m, s.count, chunkRows);
   normSelected(m, w, a, x, s.rows, s.count);
   for (const chunk of chunks(m, a, s, chunkRows)) forwardChunk(m, w, a, chunk);
@@ -57,7 +56,7 @@ export function forwardHead(m: ModelContext, w: WeightTree, x: Buffer, s: Select
 export function backwardHead(m: ModelContext, w: WeightTree, dx: Buffer, s: SelectedRows, dlogprobs: Float32Array): void {
   const { device: d, pool, config } = m;
   const { vocabSize: V, hiddenSize: D } = config;
-  const chunkRows = rowsPerChunk(V, s.count);
+  const chunkRows = rowsPerChunk(m, s.count);
   const a = headActivations(m, s.count, chunkRows);
   const dLogprobs = pool.take("head.dLogprobs", s.count);
   const dNormed = pool.take("head.dNormed", s.count * D);
@@ -101,8 +100,8 @@ function forwardChunk(m: ModelContext, w: WeightTree, a: HeadActivations, chunk:
   m.device.logprob(chunk.logprobs, chunk.lse, a.logits, chunk.targets, chunk.rows, m.config.vocabSize);
 }
 
-function rowsPerChunk(vocabSize: number, count: number): number {
-  return Math.min(count, Math.max(MIN_ROWS, Math.floor(CHUNK_ELEMENTS / vocabSize)));
+function rowsPerChunk(m: ModelContext, count: number): number {
+  return Math.min(count, Math.max(MIN_ROWS, Math.floor(m.logitElements / m.config.vocabSize)));
 }
 
 function chunks(m: ModelContext, a: HeadActivations, s: SelectedRows, chunkRows: number): Chunk[] {

@@ -38,6 +38,8 @@ export interface ModelContext {
   readonly device: Device;
   readonly config: ModelConfig;
   readonly pool: BufferPool;
+  /** Logits held at once when logprobs are computed, in elements. */
+  readonly logitElements: number;
 }
 
 /** Intermediate values of one layer. `x`, `middle` and `out` may be one buffer when no backward follows. */

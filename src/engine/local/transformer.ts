@@ -14,6 +14,9 @@ import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelecte
 import { RopeTables } from "./rope.ts";
 import { type WeightMode, Weights } from "./weights.ts";
 
+/** 64 MiB of f32. */
+const LOGIT_ELEMENTS = 1 << 24;
+
 /** A batch whose activations wait for their backward pass. */
 interface Pending {
   readonly data: readonly Sequence[];
@@ -41,15 +44,21 @@ export class Transformer implements InferenceModel {
     return Transformer.create(device, config, randomTensors(config, seed), mode);
   }
 
-  /** Weights from any source. */
-  static create(device: Device, config: ModelConfig, source: TensorSource, mode: WeightMode): Transformer {
-    return new Transformer(device, Weights.create(device, config, source, mode));
+  /** Weights from any source. `logitElements` bounds the logits held at once; it changes memory, no logprob. */
+  static create(
+    device: Device,
+    config: ModelConfig,
+    source: TensorSource,
+    mode: WeightMode,
+    logitElements = LOGIT_ELEMENTS,
+  ): Transformer {
+    return new Transformer(device, Weights.create(device, config, source, mode), logitElements);
   }
 
-  private constructor(device: Device, weights: Weights) {
+  private constructor(device: Device, weights: Weights, logitElements: number) {
     this.config = weights.config;
     this.weights = weights;
-    this.#m = { device, config: weights.config, pool: new BufferPool(device) };
+    this.#m = { device, config: weights.config, pool: new BufferPool(device), logitElements };
     this.#rope = new RopeTables(device, weights.config);
   }
 
@@ -63,7 +72,7 @@ export class Transformer implements InferenceModel {
 
   /** A frozen copy of the current weights, with scratch memory of its own. */
   freeze(): Transformer {
-    return new Transformer(this.#m.device, this.weights.freeze());
+    return new Transformer(this.#m.device, this.weights.freeze(), this.#m.logitElements);
   }
 
   /**
