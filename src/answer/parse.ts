@@ -12,6 +12,7 @@ export interface Parsed {
 }
 
 const MAX_DEPTH = 40;
+const PERCENT: Rational = { numerator: 1n, denominator: 100n };
 const PLAIN_INTEGER = /^(?:0|-?[1-9]\d{0,14})$/;
 const WORDS = /^\p{L}[\p{L}\s'’.-]*$/u;
 
@@ -128,6 +129,10 @@ function readSum(cursor: Cursor): Rational | undefined {
 function readProduct(cursor: Cursor): Rational | undefined {
   let product = readSigned(cursor);
   while (product) {
+    if (take(cursor, "%")) {
+      product = multiply(product, PERCENT); // of the whole product: "1/2%" is 1/200
+      continue;
+    }
     const isQuotient = take(cursor, "/");
     if (!isQuotient && !take(cursor, "*") && peek(cursor) !== "(") break; // "2(3)" is a product
     const factor: Rational | undefined = readSigned(cursor);
@@ -153,7 +158,7 @@ function readPower(cursor: Cursor): Rational | undefined {
     const exponent = isGroup ? readPrimary(cursor) : readDigit(cursor);
     value = exponent && power(value, exponent);
   }
-  return value && take(cursor, "%") ? multiply(value, { numerator: 1n, denominator: 100n }) : value;
+  return value;
 }
 
 /** LaTeX's `10^12` is 10¹·2, plain text's is 10¹²: only a single digit, alone, is clear without braces. */

@@ -140,7 +140,7 @@ export function samplerMismatch(
       const difference = Math.abs(trainingLogprobs[t] - datum.samplingLogprobs[t]);
       tokens++;
       sum += difference;
-      if (!(difference <= maxDifference)) maxDifference = difference; // a NaN must show
+      maxDifference = Math.max(maxDifference, difference); // a NaN shows
     }
   }
   return { tokens, meanDifference: tokens === 0 ? 0 : sum / tokens, maxDifference };
