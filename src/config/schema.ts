@@ -17,7 +17,7 @@ const localEngine = z.strictObject({
   /** Worker threads of the kernels; `auto` takes what the machine offers. No result depends on it. */
   threads: z.union([z.literal("auto"), count]).default("auto"),
   /** Sequences decoded at once (continuous batching refills a finished one). No result depends on it. */
-  slots: count.default(128),
+  slots: count.default(256),
   /** Tokens packed into one forward and backward pass; bounds memory. No result depends on it beyond rounding order. */
   maxTokensPerMicroBatch: count.default(8192),
 });

@@ -35,3 +35,8 @@ export class CheckpointError extends Error {
 export class InterruptedError extends Error {
   override name = "InterruptedError";
 }
+
+/** The message of anything that was thrown. */
+export function errorText(error: unknown): string {
+  return error instanceof Error ? error.message : String(error);
+}

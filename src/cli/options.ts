@@ -1,0 +1,49 @@
+// Readers of option values that several commands share. Each refuses a bad value with what it expected (commander adds the
+// option's name; exit code 2).
+
+import { InvalidArgumentError } from "commander";
+
+/** A whole number of at least `low`. */
+export function wholeNumber(low: number): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isSafeInteger(value) && value >= low) return value;
+    throw new InvalidArgumentError(`Expected a whole number ≥ ${low}.`);
+  };
+}
+
+/** A number in [low, high]. */
+export function numberBetween(low: number, high = Number.POSITIVE_INFINITY): (text: string) => number {
+  return (text) => {
+    const value = Number(text);
+    if (text.trim() !== "" && Number.isFinite(value) && value >= low && value <= high) return value;
+    throw new InvalidArgumentError(
+      `Expected a number ${high === Number.POSITIVE_INFINITY ? `≥ ${low}` : `in [${low}, ${high}]`}.`,
+    );
+  };
+}
+
+/** A whole number of at least 1, or `auto`. */
+export function threadCount(text: string): number | "auto" {
+  return text === "auto" ? "auto" : wholeNumber(1)(text);
+}
+
+/** One of the words. */
+export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
+  return (text) => {
+    const found = words.find((word) => word === text);
+    if (found !== undefined) return found;
+    throw new InvalidArgumentError(`Expected ${words.join(" or ")}.`);
+  };
+}
+
+/** A comma-separated list of words, each one of `words`. */
+export function listOf<T extends string>(...words: readonly T[]): (text: string) => T[] {
+  const read = oneOf(...words);
+  return (text) => text.split(",").map((word) => read(word.trim()));
+}
+
+/** Collects an option that may be repeated. */
+export function collect(text: string, before: readonly string[] = []): string[] {
+  return [...before, text];
+}

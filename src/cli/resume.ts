@@ -1,0 +1,32 @@
+// `rzero resume`: goes on with a run after its last finished phase, however it stopped.
+
+import { Command } from "commander";
+import { runTables } from "../report/run-tables.ts";
+import { runsRoot } from "../store/layout.ts";
+import { openRun } from "../store/runs.ts";
+import { print, printJsonLine, say } from "./output.ts";
+import { play } from "./run.ts";
+
+interface ResumeOptions {
+  runs?: string;
+  json?: boolean;
+}
+
+export function resumeCommand(): Command {
+  return new Command("resume")
+    .description("go on with a run where it stopped")
+    .argument("<run>", "name of the run")
+    .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--json", "print the run's events as JSON Lines")
+    .addHelpText("after", "\nExample:\n  rzero resume tiny-001")
+    .action(resume);
+}
+
+async function resume(name: string, options: ResumeOptions): Promise<void> {
+  const store = openRun(runsRoot(options.runs), name);
+  const summary = store.readSummary();
+  if (summary === undefined) return play(store, options);
+  say(`${name} is complete; nothing is left to do.`);
+  if (options.json) printJsonLine({ event: "done", ...summary });
+  else print(runTables(store));
+}

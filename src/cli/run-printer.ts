@@ -1,0 +1,139 @@
+// What `rzero run` and `rzero resume` print: one line per step on standard output, progress inside a step on standard error,
+// the tables at the end; with --json the events themselves. Knows the events, not what they come from.
+
+import pc from "picocolors";
+import { runTables } from "../report/run-tables.ts";
+import type {
+  BenchScore,
+  ChallengerMetrics,
+  CurriculumMetrics,
+  ProgressEvent,
+  RunEvent,
+  SolverMetrics,
+} from "../store/events.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { formatDuration, formatPercent } from "../util/format.ts";
+import { ProgressLine } from "../util/progress.ts";
+import { print, printJsonLine } from "./output.ts";
+
+export class RunPrinter {
+  readonly #store: RunStore;
+  readonly #json: boolean;
+  readonly #progress = new ProgressLine();
+
+  constructor(store: RunStore, json: boolean) {
+    this.#store = store;
+    this.#json = json;
+  }
+
+  show(event: RunEvent | ProgressEvent): void {
+    if (event.event === "progress") {
+      const { iteration, phase, activity, done, total, tokens } = event;
+      this.#progress.update(`  ${place(iteration)} ${phase}: ${activity}`, done, total, `${tokens} tokens`);
+      return;
+    }
+    this.#progress.clear();
+    if (this.#json) {
+      printJsonLine(event);
+      return;
+    }
+    const text = this.#describe(event);
+    if (text !== undefined) print(text);
+  }
+
+  /** Takes the progress line away, before an error is shown. */
+  clear(): void {
+    this.#progress.clear();
+  }
+
+  #describe(event: RunEvent): string | undefined {
+    switch (event.event) {
+      case "start": {
+        const { run, recipe, seed, iterations, resumed } = event;
+        return `${pc.bold(run)} ${resumed ? "goes on" : "starts"}: recipe ${recipe}, seed ${seed}, ${iterations} iterations → ${this.#store.dir}`;
+      }
+      case "phase":
+        if (event.state === "start") return pc.bold(`${place(event.iteration)} · ${event.phase}`);
+        return pc.dim(`  done in ${formatDuration(event.seconds ?? 0)}`);
+      case "challenger-step":
+        return `  step ${counter(event.step, event.steps)}  ${challengerLine(event.metrics)}  ${pc.dim(formatDuration(event.seconds))}${example(event.example)}`;
+      case "curriculum":
+        return `  ${curriculumLine(event.metrics)}`;
+      case "solver-step":
+        return `  step ${counter(event.step, event.steps)}  ${solverLine(event.metrics)}  ${pc.dim(formatDuration(event.seconds))}`;
+      case "evaluation":
+        return event.benches.map((bench) => `  ${evaluationLine(bench, event.line)}`).join("\n") || undefined;
+      case "warning":
+        return pc.yellow(`  warning: ${event.message}`);
+      case "interrupted":
+        return undefined;
+      case "done":
+        return `\n${runTables(this.#store)}\n\n${event.run}: done in ${formatDuration(event.seconds)}; best iteration ${event.best.iteration} (by mean@k). rzero inspect ${event.run}`;
+    }
+  }
+}
+
+function place(iteration: number): string {
+  return iteration === 0 ? "base" : `iteration ${iteration}`;
+}
+
+function counter(step: number, steps: number): string {
+  return `${String(step).padStart(String(steps).length)}/${steps}`;
+}
+
+function challengerLine({ reward, inBand, voteShare, wellFormed, level, klPenalty, gradNorm }: ChallengerMetrics): string {
+  const parts = [
+    `reward ${fixed(reward)}`,
+    `in band ${percent(inBand)}`,
+    `vote share ${percent(voteShare)}`,
+    `well-formed ${percent(wellFormed)}`,
+  ];
+  if (level !== undefined) parts.push(`level ${level.toFixed(2)}`);
+  return [...parts, `KL ${klPenalty.toFixed(4)}`, `gradient ${fixed(gradNorm)}`].join("  ");
+}
+
+function curriculumLine({ pool, kept, keptVoteShare, labelAccuracy, keptLevel, rejected }: CurriculumMetrics): string {
+  const parts = [`pool ${pool}`, `kept ${kept}`, `vote share ${percent(keptVoteShare)}`];
+  if (labelAccuracy !== undefined) parts.push(`label accuracy ${percent(labelAccuracy)}`);
+  if (keptLevel !== undefined) parts.push(`level ${keptLevel.toFixed(2)}`);
+  const reasons = Object.entries(rejected).filter(([, count]) => count > 0);
+  return (
+    parts.join("  ") +
+    (reasons.length > 0 ? pc.dim(`  (left out: ${reasons.map(([reason, count]) => `${reason} ${count}`).join(", ")})`) : "")
+  );
+}
+
+function solverLine({ reward, meanTokens, truncated, zeroVarianceGroups, groups, klPenalty, gradNorm }: SolverMetrics): string {
+  return [
+    `reward ${fixed(reward)}`,
+    `tokens ${meanTokens.toFixed(1)}`,
+    `cut off ${percent(truncated)}`,
+    `equal groups ${zeroVarianceGroups}/${groups}`,
+    `KL ${klPenalty.toFixed(4)}`,
+    `gradient ${fixed(gradNorm)}`,
+  ].join("  ");
+}
+
+function evaluationLine({ name, greedy, sampled, samples, thinks }: BenchScore, line: "solver" | "forced-prefix"): string {
+  const parts = [line === "solver" ? name : `${name}, forced to think`];
+  if (greedy) parts.push(`greedy ${formatPercent(greedy.mean)}`);
+  parts.push(
+    `mean@${samples} ${formatPercent(sampled.mean)} (95 %: ${formatPercent(sampled.ci95[0])}–${formatPercent(sampled.ci95[1])})`,
+  );
+  if (thinks !== undefined) parts.push(`thinks ${percent(thinks)}`);
+  return parts.join("  ");
+}
+
+function example(text: string | undefined): string {
+  if (text === undefined) return "";
+  const line = text.replace(/\s+/g, " ");
+  return pc.dim(`  “${line.length > 60 ? `${line.slice(0, 59)}…` : line}”`);
+}
+
+function fixed(value: number): string {
+  return value.toFixed(3);
+}
+
+function percent(share: number): string {
+  return `${formatPercent(share)} %`;
+}

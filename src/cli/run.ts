@@ -1,0 +1,89 @@
+// `rzero run`: the main job. Makes a run from a recipe and hands it to the loop; `rzero resume` hands over an existing one.
+
+import { Command } from "commander";
+import { loadConfig, type Override, recipeNames } from "../config/load.ts";
+import { type Config, PRESET_NAMES } from "../config/schema.ts";
+import { runSelfPlay } from "../selfplay/run.ts";
+import { runsRoot } from "../store/layout.ts";
+import type { RunStore } from "../store/run-store.ts";
+import { abandonRun, createRun } from "../store/runs.ts";
+import { packageVersion } from "../util/package-root.ts";
+import { withEngine } from "./engine.ts";
+import { resolveModel } from "./model-ref.ts";
+import { oneOf, wholeNumber } from "./options.ts";
+import { RunPrinter } from "./run-printer.ts";
+import { onInterrupt } from "./signals.ts";
+
+interface RunOptions {
+  run?: string;
+  base?: string;
+  seed?: number;
+  iterations?: number;
+  preset?: string;
+  threads?: string;
+  runs?: string;
+  json?: boolean;
+}
+
+/** `overrides` are the `--path.to.key=value` arguments, which commander does not see. */
+export function runCommand(overrides: readonly Override[]): Command {
+  return new Command("run")
+    .description("the main job: R-Zero from a base model")
+    .argument("[recipe]", `a recipe (${recipeNames().join(", ")}) or a YAML file`, "tiny")
+    .option("--run <name>", "name of the run (default: the recipe's name and a number)")
+    .option("--base <model>", "base model: directory, tiny-base, or RUN[:ITERATION[:solver|challenger]]")
+    .option("--seed <number>", "seed of every random draw", wholeNumber(0))
+    .option("--iterations <count>", "co-evolution rounds", wholeNumber(1))
+    .option("--preset <name>", PRESET_NAMES.join(", "), oneOf(...PRESET_NAMES))
+    .option("--threads <count>", "threads, or auto")
+    .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--json", "print the run's events as JSON Lines")
+    .addHelpText(
+      "after",
+      "\nEvery key of the configuration is an option: --path.to.key=value." +
+        "\n\nExamples:\n  rzero run\n  rzero run tiny --run mine --seed 2 --solver.steps=10 --curriculum.band='[0.3, 0.8]'\n  rzero run my-recipe.yaml --base ./Qwen3-0.6B --json",
+    )
+    .action((recipe: string, options: RunOptions) => start(recipe, options, overrides));
+}
+
+async function start(recipe: string, options: RunOptions, overrides: readonly Override[]): Promise<void> {
+  const config = loadConfig({ recipe, overrides: [...namedOverrides(options), ...overrides] });
+  const base = resolveModel(config.base, options.runs);
+  const resolved: Config = { ...config, base: base.name === "tiny-base" ? base.name : base.dir };
+  const store = createRun({ root: runsRoot(options.runs), config: resolved, name: options.run, version: packageVersion() });
+  try {
+    await play(store, options);
+  } catch (error) {
+    abandonRun(store); // only when nothing was done yet, so that the name is free for the next try
+    throw error;
+  }
+}
+
+/** The command's own options that are keys of the configuration. */
+function namedOverrides({ base, seed, iterations, preset, threads }: RunOptions): Override[] {
+  const given: [string, string | number | undefined][] = [
+    ["base", base === undefined ? undefined : JSON.stringify(base)],
+    ["seed", seed],
+    ["iterations", iterations],
+    ["preset", preset],
+    ["engine.threads", threads],
+  ];
+  return given.flatMap(([key, value]) => (value === undefined ? [] : [{ path: key.split("."), text: String(value) }]));
+}
+
+/** Runs a store's configuration from where it stands, and prints as it goes. Errors: those of the loop. */
+export async function play(store: RunStore, options: { runs?: string; json?: boolean }): Promise<void> {
+  const { config } = store;
+  const printer = new RunPrinter(store, options.json ?? false);
+  const { dir: baseDir } = resolveModel(config.base, options.runs);
+  store.lock();
+  try {
+    const signal = onInterrupt("stopping after this step; what is finished is saved");
+    await withEngine(config.engine, (engine) =>
+      runSelfPlay({ config, store, engine, baseDir, on: (event) => printer.show(event), signal }),
+    );
+  } finally {
+    printer.clear();
+    store.unlock();
+  }
+}
