@@ -18,19 +18,20 @@
 #define NR (2 * VL)
 #define KC 384 // rows of B per block: a panel of KC · NR floats stays in the nearest caches
 #define NC 512 // columns of B per block
+#define SCRATCH_A (MR * KC + 2 * VL) // a packed tile of A and what whole vectors write past it
 
 typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
 
-// c[mr, nv·VL] = (load ? c : 0) + a·b over k steps; a[i, p] at a[i·ars + p·acs], b panel rows are NR apart.
-typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load);
+// c[mr, nv·VL] = (load ? c : 0) + a·b over k steps; a[i, p] at a[i·ars + p·acs], rows of b are ldb apart.
+typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load);
 
-INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load_c) {
+INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load_c) {
   vf acc[MR][2];
 #pragma GCC unroll 16
   for (int i = 0; i < mr; i++)
 #pragma GCC unroll 2
     for (int j = 0; j < nv; j++) acc[i][j] = load_c ? *(const vf *)(c + i * ldc + j * VL) : (vf){};
-  for (long p = 0; p < k; p++, b += NR, a += acs) {
+  for (long p = 0; p < k; p++, b += ldb, a += acs) {
     vf b0 = *(const vf *)b, b1 = nv > 1 ? *(const vf *)(b + VL) : b0;
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
@@ -47,13 +48,13 @@ INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, co
 
 // Kernels by height and width; the R form has acs = 1 (rows of A as they lie), the T form ars = 1 (A packed or transposed).
 #define FORM(mr, nv)                                                                                                                   \
-  static void r_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int l) {                   \
+  static void r_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int l) {         \
     (void)acs;                                                                                                                         \
-    micro(mr, nv, k, a, ars, 1, b, c, ldc, l);                                                                                         \
+    micro(mr, nv, k, a, ars, 1, b, ldb, c, ldc, l);                                                                                    \
   }                                                                                                                                    \
-  static void t_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, float *c, long ldc, int l) {                   \
+  static void t_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int l) {         \
     (void)ars;                                                                                                                         \
-    micro(mr, nv, k, a, 1, acs, b, c, ldc, l);                                                                                         \
+    micro(mr, nv, k, a, 1, acs, b, ldb, c, ldc, l);                                                                                    \
   }
 #define BOTH(mr) FORM(mr, 1) FORM(mr, 2)
 BOTH(1) BOTH(2) BOTH(3) BOTH(4) BOTH(5) BOTH(6)
@@ -108,42 +109,57 @@ static void pack_b(float *to, const product *g, long p0, long kc, long j0, long 
   }
 }
 
-// A tile of mr columns that lie together (transposed A), k after k.
-static void pack_a(float *to, const float *a, long acs, long mr, long kc) {
+// A tile of mr columns that lie together (transposed A), k after k. Whole vectors are moved: what lies past mr is overwritten by
+// the next step, and past the last one by nothing that is read (blocks of memory end in slack, see memory.c).
+INLINE void pack_columns(float *to, const float *a, long acs, long mr, long kc, int vectors) {
   for (long p = 0; p < kc; p++, a += acs, to += mr)
-    for (long i = 0; i < mr; i++) to[i] = a[i];
+#pragma GCC unroll 4
+    for (int v = 0; v < vectors; v++) ((vf *)to)[v] = ((const vf *)a)[v];
 }
 
-static void run_tile(kernel run, long kc, const float *a, long ars, long acs, const float *b, float *c, long ldc, int load_c, long mr, long width) {
+static void pack_a(float *to, const float *a, long acs, long mr, long kc) {
+  if (mr <= VL) pack_columns(to, a, acs, mr, kc, 1);
+  else if (mr <= 2 * VL) pack_columns(to, a, acs, mr, kc, 2);
+  else pack_columns(to, a, acs, mr, kc, 3);
+}
+
+// One block of k: its part of A and C, and where B's panels lie.
+typedef struct {
+  long i0, i1, j0, nc, p0, kc;
+  const float *panels;
+  long panel_step, ldb; // from panel to panel, from row to row of a panel
+  float *scratch; // for a packed tile of A
+} block;
+
+static void run_tile(kernel run, const block *b, const float *a, long ars, long acs, long j, float *c, long ldc, int load_c, long mr) {
+  const float *panel = b->panels + j / NR * b->panel_step;
+  long width = min_long(NR, b->nc - j);
   if (width % VL == 0) {
-    run(kc, a, ars, acs, b, c, ldc, load_c);
+    run(b->kc, a, ars, acs, panel, b->ldb, c, ldc, load_c);
     return;
   }
   float tile[MR * NR] __attribute__((aligned(64))) = {0};
   for (long i = 0; load_c && i < mr; i++) memcpy(tile + i * NR, c + i * ldc, (size_t)width * sizeof(float));
-  run(kc, a, ars, acs, b, tile, NR, load_c);
+  run(b->kc, a, ars, acs, panel, b->ldb, tile, NR, load_c);
   for (long i = 0; i < mr; i++) memcpy(c + i * ldc, tile + i * NR, (size_t)width * sizeof(float));
 }
 
-// One block of k for rows [i0, i1), columns [j0, j0 + nc) with B's panels ready.
-static void run_block(const product *g, const float *panels, long stride, long i0, long i1, long j0, long nc, long p0, long kc, float *scratch) {
-  int load_c = g->accumulate || p0 > 0;
-  long tiles = (i1 - i0 + MR - 1) / MR;
+static void run_block(const product *g, const block *b) {
+  int load_c = g->accumulate || b->p0 > 0;
+  long height = b->i1 - b->i0, tiles = (height + MR - 1) / MR;
   for (long t = 0; t < tiles; t++) {
     // Heights as equal as can be, so that 16 rows are 8 + 8 and not 14 + 2.
-    long i = i0 + t * (i1 - i0) / tiles, mr = i0 + (t + 1) * (i1 - i0) / tiles - i;
-    const float *a = g->a + i * g->ars + p0 * g->acs;
+    long i = b->i0 + t * height / tiles, mr = b->i0 + (t + 1) * height / tiles - i;
+    const float *a = g->a + i * g->ars + b->p0 * g->acs;
     long ars = g->ars, acs = g->acs;
     const kernel *kernels = row_kernels[mr - 1];
     if (acs != 1) {
-      pack_a(scratch, a, acs, mr, kc);
-      a = scratch, ars = 1, acs = mr;
+      pack_a(b->scratch, a, acs, mr, b->kc);
+      a = b->scratch, ars = 1, acs = mr;
       kernels = packed_kernels[mr - 1];
     }
-    for (long j = 0; j < nc; j += NR) {
-      long width = min_long(NR, nc - j);
-      run_tile(kernels[width > VL], kc, a, ars, acs, panels + j / NR * stride, g->c + i * g->n + j0 + j, g->n, load_c, mr, width);
-    }
+    for (long j = 0; j < b->nc; j += NR)
+      run_tile(kernels[b->nc - j > VL], b, a, ars, acs, j, g->c + i * g->n + b->j0 + j, g->n, load_c, mr);
   }
 }
 
@@ -151,16 +167,27 @@ static void run_item(void *arg, long item, int thread) {
   const product *g = arg;
   long i0 = item / g->col_items * g->row_step, i1 = min_long(i0 + g->row_step, g->m);
   long first = item % g->col_items * g->col_step, last = min_long(first + g->col_step, g->n);
-  float *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + MR * KC;
+  float *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + SCRATCH_A;
+  // Few rows do not repay packing B; whole panels can be read where they lie.
+  int direct = !g->panels && i1 - i0 <= 2 * MR;
   for (long j0 = first; j0 < last; j0 += NC) {
-    long nc = min_long(NC, last - j0);
+    long nc = min_long(NC, last - j0), whole = direct ? nc / NR * NR : 0;
     for (long p0 = 0; p0 < g->k; p0 += KC) {
-      long kc = min_long(KC, g->k - p0);
+      block b = {i0, i1, j0, nc, p0, min_long(KC, g->k - p0), NULL, 0, NR, scratch_a};
       if (g->panels) {
-        run_block(g, g->panels + j0 * g->k + p0 * NR, g->k * NR, i0, i1, j0, nc, p0, kc, scratch_a);
-      } else {
-        pack_b(scratch_b, g, p0, kc, j0, nc);
-        run_block(g, scratch_b, kc * NR, i0, i1, j0, nc, p0, kc, scratch_a);
+        b.panels = g->panels + j0 * g->k + p0 * NR, b.panel_step = g->k * NR;
+        run_block(g, &b);
+        continue;
+      }
+      if (whole) {
+        block w = b;
+        w.nc = whole, w.panels = g->b + p0 * g->ldb + j0, w.panel_step = NR, w.ldb = g->ldb;
+        run_block(g, &w);
+      }
+      if (whole < nc) {
+        b.j0 += whole, b.nc -= whole, b.panels = scratch_b, b.panel_step = b.kc * NR;
+        pack_b(scratch_b, g, p0, b.kc, b.j0, b.nc);
+        run_block(g, &b);
       }
     }
   }
@@ -173,7 +200,7 @@ static long round_up(long x, long step) { return (x + step - 1) / step * step; }
 // Cuts C into items: about four per thread, by rows first, then by columns.
 static int run_product(product *g) {
   if (g->m == 0 || g->n == 0) return RZ_OK;
-  if (rz_reserve(g->ctx, (MR * KC + (size_t)KC * NC) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  if (rz_reserve(g->ctx, (SCRATCH_A + (size_t)KC * NC) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   double work = 2.0 * (double)g->m * (double)g->n * (double)g->k / 16;
   long threads = rz_threads(g->ctx), wanted = threads == 1 ? 1 : 4 * threads;
   g->row_step = round_up(g->m, MR), g->col_step = round_up(g->n, NR);
