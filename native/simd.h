@@ -17,14 +17,20 @@ typedef float v4 __attribute__((vector_size(16)));
 INLINE v16 splat(float x) { return x - (v16){}; }
 INLINE v16 load(const float *p) { return *(const v16u *)p; }
 INLINE void store(float *p, v16 x) { *(v16u *)p = x; }
-// The first n < 16 floats of p; the rest are `fill`.
-INLINE v16 load_part(const float *p, long n, float fill) {
-  v16 x = splat(fill);
-  memcpy(&x, p, (size_t)n * sizeof(float));
-  return x;
-}
-INLINE void store_part(float *p, v16 x, long n) { memcpy(p, &x, (size_t)n * sizeof(float)); }
 INLINE v16 select16(i16v mask, v16 a, v16 b) { return (v16)((mask & (i16v)a) | (~mask & (i16v)b)); }
+// The first n < 16 floats of p; the rest are `fill`. Reads all 16: device memory and scratch end in slack (memory.c).
+INLINE v16 load_part(const float *p, long n, float fill) {
+  const i16v lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+  return select16(lane < (int32_t)n, load(p), splat(fill));
+}
+// Writes the first n < 16 floats and no other: the next ones may belong to another thread.
+INLINE void store_part(float *p, v16 x, long n) {
+  const float *from = (const float *)&x;
+  if (n & 8) memcpy(p, from, 32), p += 8, from += 8;
+  if (n & 4) memcpy(p, from, 16), p += 4, from += 4;
+  if (n & 2) memcpy(p, from, 8), p += 2, from += 2;
+  if (n & 1) *p = *from;
+}
 INLINE v16 max16(v16 a, v16 b) { return select16(a > b, a, b); }
 
 // Sum of the lanes as a fixed tree: lane i with lane i + 8, then + 4, + 2, + 1.
@@ -38,9 +44,42 @@ INLINE float sum_lanes(v16 x) {
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
 INLINE float max_lanes(v16 x) {
-  float m = x[0];
-  for (int i = 1; i < LANES; i++) m = x[i] > m ? x[i] : m;
-  return m;
+  v8 half[2];
+  memcpy(half, &x, sizeof half);
+  float m[8];
+  for (int i = 0; i < 8; i++) m[i] = half[0][i] > half[1][i] ? half[0][i] : half[1][i];
+  for (int n = 4; n > 0; n /= 2)
+    for (int i = 0; i < n; i++) m[i] = m[i] > m[i + n] ? m[i] : m[i + n];
+  return m[0];
+}
+
+#ifdef __clang__
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (i16v){__VA_ARGS__})
+#endif
+// The four levels of sum_lanes' tree, two vectors into one: 8 + 8 lanes, then 4 of each, 2, 1.
+INLINE v16 fold8(v16 a, v16 b) {
+  return SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
+         SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
+}
+INLINE v16 fold4(v16 a, v16 b) {
+  return SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
+         SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
+}
+INLINE v16 fold2(v16 a, v16 b) {
+  return SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
+         SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
+}
+INLINE v16 fold1(v16 a, v16 b) {
+  return SHUFFLE(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
+         SHUFFLE(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
+}
+INLINE v16 fold_four(const v16 *s) { return fold4(fold8(s[0], s[1]), fold8(s[2], s[3])); }
+// Lane i of the result is sum_lanes(s[i]), to the bit.
+INLINE v16 sum_lanes_of_16(const v16 *s) {
+  v16 x = fold1(fold2(fold_four(s), fold_four(s + 4)), fold2(fold_four(s + 8), fold_four(s + 12)));
+  return SHUFFLE(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
 // e^x, relative error below 1.2e-7: 0 at and far below -104, inf above 88.73, NaN stays NaN. Cephes' polynomial.
@@ -68,8 +107,14 @@ INLINE v16 exp16(v16 x) {
 // Natural logarithm of a positive float, to the last bit or nearly so.
 INLINE float log_positive(float x) {
   if (!(x > 0.0f) || x > 3.4028234e38f) return x == 0.0f ? -INFINITY : x > 0.0f ? x : NAN;
-  int e;
-  double m = frexp((double)x, &e); // [0.5, 1)
+  // x = m · 2^e with m in [0.5, 1); double has room for denormal floats
+  double wide = (double)x;
+  int64_t bits;
+  memcpy(&bits, &wide, sizeof bits);
+  int e = (int)(bits >> 52) - 1022;
+  bits = (bits & 0xfffffffffffff) | (1022ll << 52);
+  double m;
+  memcpy(&m, &bits, sizeof m);
   if (m < 0.70710678118654752) m *= 2.0, e--;
   double s = (m - 1.0) / (m + 1.0), q = s * s;
   double series = 1.0 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q / 13)))));

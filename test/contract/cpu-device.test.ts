@@ -30,15 +30,54 @@ describe("cpu device", () => {
     two.free(buffers[1]);
   });
 
-  it("a product is one chain of fused multiply-adds in ascending order", () => {
-    // 2^24 + 1 - 2^24 - 1 …: any other order or a split sum gives another value.
-    const K = 1000;
-    const x = Float32Array.from({ length: K }, (_, k) => [2 ** 24, 1, -(2 ** 24), 3][k % 4]);
-    let expected = 0;
-    for (const value of x) expected = Math.fround(expected + value);
-    const inputs = { x, w: new Float32Array(K).fill(1), y: new Float32Array(1) };
-    const run = linearCases(1, 1, K)[0];
-    expect(runCase(two, { ...run, inputs }).y[0]).toBe(expected);
+  it("a product is one chain of fused multiply-adds in ascending order, to the bit", () => {
+    // With multiples of 2^-20 below 1 a product plus a sum below 2^12 is exact in float64, so fround is the only rounding.
+    const coarse = (length: number, seed: number): Float32Array =>
+      noise(length, seed).map((x) => Math.round(x * 2 ** 20) / 2 ** 20);
+    for (const [rows, outDim, inDim] of [
+      [1, 40, 500],
+      [2, 31, 20],
+      [16, 33, 129],
+      [47, 65, 30],
+      [90, 20, 800],
+    ]) {
+      const [x, w, dy] = [coarse(rows * inDim, 80), coarse(outDim * inDim, 81), coarse(rows * outDim, 82)];
+      const chain = (length: number, a: (p: number) => number, b: (p: number) => number): number => {
+        let sum = 0;
+        for (let p = 0; p < length; p++) sum = Math.fround(a(p) * b(p) + sum);
+        return sum;
+      };
+      const grid = (m: number, n: number, at: (i: number, j: number) => number): Float32Array =>
+        Float32Array.from({ length: m * n }, (_, i) => at(Math.floor(i / n), i % n));
+      const expected: Record<string, Float32Array> = {
+        y: grid(rows, outDim, (r, o) =>
+          chain(
+            inDim,
+            (p) => x[r * inDim + p],
+            (p) => w[o * inDim + p],
+          ),
+        ),
+        dx: grid(rows, inDim, (r, i) =>
+          chain(
+            outDim,
+            (o) => dy[r * outDim + o],
+            (o) => w[o * inDim + i],
+          ),
+        ),
+        dw: grid(outDim, inDim, (o, i) =>
+          chain(
+            rows,
+            (r) => dy[r * outDim + o],
+            (r) => x[r * inDim + i],
+          ),
+        ),
+      };
+      for (const each of linearCases(rows, outDim, inDim).filter((c) => !/bias|adding/.test(c.name))) {
+        const inputs = { ...each.inputs, x, w, dy, dw: new Float32Array(outDim * inDim) };
+        const [output] = each.outputs;
+        expect(sameBits(runCase(two, { ...each, inputs })[output], expected[output]), each.name).toBe(true);
+      }
+    }
   });
 
   it("extreme logits stay finite where they should", () => {
