@@ -5,6 +5,9 @@
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
+#ifdef __AVX512F__
+#include <immintrin.h>
+#endif
 
 #define LANES 16
 #define INLINE static inline __attribute__((always_inline))
@@ -13,6 +16,8 @@ typedef float v16u __attribute__((vector_size(64), aligned(4), may_alias));
 typedef int32_t i16v __attribute__((vector_size(64), aligned(64)));
 typedef float v8 __attribute__((vector_size(32)));
 typedef float v4 __attribute__((vector_size(16)));
+typedef int32_t i8v __attribute__((vector_size(32)));
+typedef int32_t i4v __attribute__((vector_size(16)));
 
 INLINE v16 splat(float x) { return x - (v16){}; }
 INLINE v16 load(const float *p) { return *(const v16u *)p; }
@@ -31,7 +36,14 @@ INLINE void store_part(float *p, v16 x, long n) {
   if (n & 2) memcpy(p, from, 8), p += 2, from += 2;
   if (n & 1) *p = *from;
 }
+// a > b ? a : b and a < b ? a : b, so b where either is NaN. (One instruction that GCC does not find by itself.)
+#ifdef __AVX512F__
+INLINE v16 max16(v16 a, v16 b) { return (v16)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE v16 min16(v16 a, v16 b) { return (v16)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
 INLINE v16 max16(v16 a, v16 b) { return select16(a > b, a, b); }
+INLINE v16 min16(v16 a, v16 b) { return select16(a < b, a, b); }
+#endif
 
 // Sum of the lanes as a fixed tree: lane i with lane i + 8, then + 4, + 2, + 1.
 INLINE float sum_lanes(v16 x) {
@@ -44,13 +56,16 @@ INLINE float sum_lanes(v16 x) {
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
 INLINE float max_lanes(v16 x) {
-  v8 half[2];
-  memcpy(half, &x, sizeof half);
-  float m[8];
-  for (int i = 0; i < 8; i++) m[i] = half[0][i] > half[1][i] ? half[0][i] : half[1][i];
-  for (int n = 4; n > 0; n /= 2)
-    for (int i = 0; i < n; i++) m[i] = m[i] > m[i + n] ? m[i] : m[i + n];
-  return m[0];
+  v8 h[2];
+  memcpy(h, &x, sizeof h);
+  i8v more = h[0] > h[1];
+  v8 a = (v8)((more & (i8v)h[0]) | (~more & (i8v)h[1]));
+  v4 q[2];
+  memcpy(q, &a, sizeof q);
+  i4v most = q[0] > q[1];
+  v4 b = (v4)((most & (i4v)q[0]) | (~most & (i4v)q[1]));
+  float even = b[0] > b[2] ? b[0] : b[2], odd = b[1] > b[3] ? b[1] : b[3];
+  return even > odd ? even : odd;
 }
 
 #ifdef __clang__
@@ -82,10 +97,10 @@ INLINE v16 sum_lanes_of_16(const v16 *s) {
   return SHUFFLE(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
 }
 
-// e^x, relative error below 1.2e-7: 0 at and far below -104, inf above 88.73, NaN stays NaN. Cephes' polynomial.
+// e^x with relative error below 1.2e-7; 0 below -87.33, where floats would be denormal; 3.4e38 above 88.72; NaN stays NaN.
+// Cephes' polynomial (expf.c) on x - n·ln 2, with n added to the exponent's bits.
 INLINE v16 exp16(v16 x) {
-  v16 c = max16(x, splat(-105.0f)); // also for NaN
-  c = select16(c < 89.0f, c, splat(89.0f));
+  v16 c = min16(splat(88.7228f), x);
   v16 n = (c * 1.44269504088896341f + 12582912.0f) - 12582912.0f; // round to nearest: 1.5 · 2^23 pushes the fraction out
   v16 r = c - n * 0.693359375f;
   r = r - n * -2.12194440e-4f;
@@ -96,28 +111,25 @@ INLINE v16 exp16(v16 x) {
   p = p * r + 1.6666665459e-1f;
   p = p * r + 5.0000001201e-1f;
   p = p * (r * r) + r + 1.0f;
-  // 2^n in two factors, so that neither over- nor underflows before the product does.
-  i16v e = __builtin_convertvector(n, i16v);
-  i16v half = e >> 1;
-  v16 s1 = (v16)((half + 127) << 23), s2 = (v16)((e - half + 127) << 23);
-  v16 y = p * s1 * s2;
-  return select16(x == x, y, x);
+  i16v y = (i16v)p + (__builtin_convertvector(n, i16v) << 23);
+  return (v16)(~(x < -87.33f) & y);
 }
 
 // Natural logarithm of a positive float, to the last bit or nearly so.
 INLINE float log_positive(float x) {
   if (!(x > 0.0f) || x > 3.4028234e38f) return x == 0.0f ? -INFINITY : x > 0.0f ? x : NAN;
-  // x = m · 2^e with m in [0.5, 1); double has room for denormal floats
+  // x = m · 2^e; double has room for denormal floats
   double wide = (double)x;
   int64_t bits;
   memcpy(&bits, &wide, sizeof bits);
-  int e = (int)(bits >> 52) - 1022;
-  bits = (bits & 0xfffffffffffff) | (1022ll << 52);
+  // The mantissa's top bits say on which side of √2 it lies: no branch, it would be a coin toss.
+  int64_t mantissa = bits & 0xfffffffffffff, high = mantissa > 0x6a09e667f3bcd;
+  int64_t e = (bits >> 52) - 1023 + high;
+  bits = mantissa | ((1023 - high) << 52); // m in [√½, √2)
   double m;
   memcpy(&m, &bits, sizeof m);
-  if (m < 0.70710678118654752) m *= 2.0, e--;
   double s = (m - 1.0) / (m + 1.0), q = s * s;
-  double series = 1.0 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q / 13)))));
+  double series = 1.0 + q * (1.0 / 3 + q * (1.0 / 5 + q * (1.0 / 7 + q * (1.0 / 9 + q * (1.0 / 11 + q * (1.0 / 13))))));
   return (float)(2.0 * s * series + (double)e * 0.69314718055994531);
 }
 #endif
