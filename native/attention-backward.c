@@ -56,8 +56,8 @@ INLINE void keys_backward_of(const backward_job *b, const query_block *block, lo
 #pragma GCC unroll 8
       for (int i = 0; i < keys * vectors; i++) {
         int key = i / vectors, v = i % vectors;
-        dk[key][v] += load(q + v * VL) * ds[key];
-        dv[key][v] += load(dout + v * VL) * p[key];
+        dk[key][v] = fma_v(load(q + v * VL), splat(ds[key]), dk[key][v]);
+        dv[key][v] = fma_v(load(dout + v * VL), splat(p[key]), dv[key][v]);
       }
     }
   }

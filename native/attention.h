@@ -19,7 +19,7 @@ INLINE lanes16 dot_lanes(const float *q, const float *key, long dim) {
 #pragma GCC unroll 4
     for (int i = 0; i < PARTS; i++) {
       long at = e + i * VL;
-      sum.part[i] += load_upto(q + at, dim - at, 0) * load_upto(key + at, dim - at, 0);
+      sum.part[i] = fma_v(load_upto(q + at, dim - at, 0), load_upto(key + at, dim - at, 0), sum.part[i]);
     }
   }
   return sum;
@@ -68,11 +68,13 @@ static inline float soften(float *scores, long n, float *max) {
 // One key of parity `half`: acc[h][half][v] += w[h] · row.
 INLINE void weigh_one(vf acc[2][2][2], int half, const float *w, long weight_step, const float *row, int heads, int vectors) {
 #pragma GCC unroll 4
-  for (int i = 0; i < heads * vectors; i++) acc[i % heads][half][i / heads] += load(row + i / heads * VL) * w[i % heads * weight_step];
+  for (int i = 0; i < heads * vectors; i++) {
+    vf *to = &acc[i % heads][half][i / heads];
+    *to = fma_v(load(row + i / heads * VL), splat(w[i % heads * weight_step]), *to);
+  }
 }
 
-// acc over all keys: those of even index in half 0, of odd index in half 1, whatever the segments. (The lone steps before and
-// after the pairs stand apart: merged under one condition, the compiler shares their product and no longer fuses it.)
+// acc over all keys: those of even index in half 0, of odd index in half 1, whatever the segments.
 INLINE void weigh(vf acc[2][2][2], const float *w, long weight_step, const segment *segments, long stride, int heads, int vectors) {
   long index = 0;
   for (int s = 0; s < 2; s++) {

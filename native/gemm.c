@@ -31,8 +31,8 @@ INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, co
 #pragma GCC unroll 16
     for (int i = 0; i < mr; i++) {
       vf s = splat(a[i * ars]);
-      acc[i][0] += s * b0;
-      if (nv > 1) acc[i][1] += s * b1;
+      acc[i][0] = fma_v(s, b0, acc[i][0]);
+      if (nv > 1) acc[i][1] = fma_v(s, b1, acc[i][1]);
     }
   }
 #pragma GCC unroll 16

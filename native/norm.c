@@ -24,7 +24,7 @@ static void norm_item(void *arg, long item, int thread) {
 #pragma GCC unroll 4
       for (int i = 0; i < PARTS; i++) {
         vf part = load_upto(x + d + i * VL, n->dim - d - i * VL, 0);
-        sum.part[i] += part * part;
+        sum.part[i] = fma_v(part, part, sum.part[i]);
       }
     }
     float rstd = 1.0f / sqrtf(sum_lanes(sum) / (float)n->dim + n->eps);
@@ -56,7 +56,8 @@ static void norm_backward_item(void *arg, long item, int thread) {
 #pragma GCC unroll 4
       for (int i = 0; i < PARTS; i++) {
         long at = d + i * VL, left = dim - at;
-        sum.part[i] += load_upto(dy + at, left, 0) * load_upto(n->weight + at, left, 0) * load_upto(x + at, left, 0);
+        vf scaled = load_upto(dy + at, left, 0) * load_upto(n->weight + at, left, 0);
+        sum.part[i] = fma_v(scaled, load_upto(x + at, left, 0), sum.part[i]);
       }
     }
     float pull = sum_lanes(sum) * s * s * s / (float)dim;

@@ -27,7 +27,7 @@ static void peak_item(void *arg, long item, int thread) {
   while (spent < job->seconds) {
     for (long s = 0; s < STEPS; s++)
 #pragma GCC unroll 16
-      for (int c = 0; c < CHAINS; c++) acc[c] = acc[c] * a + b;
+      for (int c = 0; c < CHAINS; c++) acc[c] = fma_v(acc[c], a, b);
     rounds++;
     spent = seconds_now() - start;
   }

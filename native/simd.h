@@ -7,8 +7,12 @@
 #include <stdint.h>
 #include <string.h>
 
-#if defined(__AVX512F__)
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
+#endif
+#if defined(__AVX512F__)
 #define VL 16
 #elif defined(__AVX__)
 #define VL 8
@@ -52,6 +56,20 @@ INLINE void store_upto(float *p, vf x, long n) {
   memcpy(from, &x, sizeof from);
   for (long i = 0; i < n; i++) p[i] = from[i];
 }
+
+// a · b + c with one rounding. Compiled with -ffp-contract=off, so a product is fused where it says so and nowhere else: left to the
+// compiler, fusing depends on the control flow around it, and so bits would depend on the path. (CPUs without fusing round twice.)
+#if defined(__AVX512F__)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif defined(__FMA__) && VL == 8
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif defined(__FMA__)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c); }
+#elif defined(__ARM_NEON)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+#else
+INLINE vf fma_v(vf a, vf b, vf c) { return a * b + c; }
+#endif
 
 // a > b ? a : b and a < b ? a : b, so b where either is NaN. (One instruction that GCC does not find by itself.)
 #if defined(__AVX512F__)
@@ -138,16 +156,16 @@ INLINE vf sum_lanes_each(const lanes16 *s) {
 // Cephes' polynomial (expf.c) on x - n·ln 2, with n added to the exponent's bits.
 INLINE vf exp_v(vf x) {
   vf c = min_v(splat(88.7228f), x);
-  vf n = (c * 1.44269504088896341f + 12582912.0f) - 12582912.0f; // round to nearest: 1.5 · 2^23 pushes the fraction out
-  vf r = c - n * 0.693359375f;
-  r = r - n * -2.12194440e-4f;
+  vf n = fma_v(c, splat(1.44269504088896341f), splat(12582912.0f)) - 12582912.0f; // to nearest: 1.5 · 2^23 pushes the fraction out
+  vf r = fma_v(n, splat(-0.693359375f), c);
+  r = fma_v(n, splat(2.12194440e-4f), r);
   vf p = splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
+  p = fma_v(p, r, splat(1.3981999507e-3f));
+  p = fma_v(p, r, splat(8.3334519073e-3f));
+  p = fma_v(p, r, splat(4.1665795894e-2f));
+  p = fma_v(p, r, splat(1.6666665459e-1f));
+  p = fma_v(p, r, splat(5.0000001201e-1f));
+  p = fma_v(p, r * r, r) + 1.0f;
   vi y = (vi)p + (__builtin_convertvector(n, vi) << 23);
   return (vf)(~(x < -87.33f) & y);
 }
