@@ -42,7 +42,7 @@ INLINE void keys_backward_of(const backward_job *b, const query_block *block, lo
   long dim = b->head_dim, stride = b->kv_heads * dim, group = b->heads / b->kv_heads;
   float *to_k = b->dk + block->kv_at + j * stride + e, *to_v = b->dv + block->kv_at + j * stride + e;
   vf dk[KEY_BLOCK][2], dv[KEY_BLOCK][2];
-#pragma GCC unroll 8
+UNROLL
   for (int i = 0; i < keys * vectors; i++) {
     int key = i / vectors, v = i % vectors;
     dk[key][v] = load(to_k + key * stride + v * VL);
@@ -53,7 +53,7 @@ INLINE void keys_backward_of(const backward_job *b, const query_block *block, lo
       const float *q = b->q + ((block->first + r) * b->heads + head + g) * dim + e;
       const float *dout = b->dout + ((block->first + r) * b->heads + head + g) * dim + e;
       const float *p = block->p + (r * group + g) * b->width + j, *ds = block->ds + (r * group + g) * b->width + j;
-#pragma GCC unroll 8
+UNROLL
       for (int i = 0; i < keys * vectors; i++) {
         int key = i / vectors, v = i % vectors;
         dk[key][v] = fma_v(load(q + v * VL), splat(ds[key]), dk[key][v]);
@@ -61,7 +61,7 @@ INLINE void keys_backward_of(const backward_job *b, const query_block *block, lo
       }
     }
   }
-#pragma GCC unroll 8
+UNROLL
   for (int i = 0; i < keys * vectors; i++) {
     int key = i / vectors, v = i % vectors;
     store_upto(to_k + key * stride + v * VL, dk[key][v], width - v * VL);

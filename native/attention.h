@@ -14,9 +14,8 @@ typedef struct {
 // q·key as 16 partial sums over E.
 INLINE lanes16 dot_lanes(const float *q, const float *key, long dim) {
   lanes16 sum = {};
-#pragma GCC unroll 8
   for (long e = 0; e < dim; e += LANES) {
-#pragma GCC unroll 4
+UNROLL
     for (int i = 0; i < PARTS; i++) {
       long at = e + i * VL;
       sum.part[i] = fma_v(load_upto(q + at, dim - at, 0), load_upto(key + at, dim - at, 0), sum.part[i]);
@@ -28,7 +27,7 @@ INLINE lanes16 dot_lanes(const float *q, const float *key, long dim) {
 // Dot products of q with VL keys; past key `last` the last one is repeated. Same bits as sum_lanes(dot_lanes(…)) of each.
 INLINE vf dot_keys(const float *q, const float *keys, long stride, long dim, long last) {
   lanes16 s[VL];
-#pragma GCC unroll 16
+UNROLL
   for (int i = 0; i < VL; i++) s[i] = dot_lanes(q, keys + (i < last ? i : last) * stride, dim);
   return sum_lanes_each(s);
 }
@@ -54,7 +53,7 @@ static inline float soften(float *scores, long n, float *max) {
   for (long j = 0; j < n; j += VL) top = max_v(load_upto(scores + j, n - j, -INFINITY), top);
   *max = max_lanes(top);
   for (long j = 0; j < n; j += LANES) {
-#pragma GCC unroll 4
+UNROLL
     for (int i = 0; i < PARTS; i++) {
       long at = j + i * VL;
       vf p = exp_v(load_upto(scores + at, n - at, -INFINITY) - *max);
@@ -67,7 +66,7 @@ static inline float soften(float *scores, long n, float *max) {
 
 // One key of parity `half`: acc[h][half][v] += w[h] · row.
 INLINE void weigh_one(vf acc[2][2][2], int half, const float *w, long weight_step, const float *row, int heads, int vectors) {
-#pragma GCC unroll 4
+UNROLL
   for (int i = 0; i < heads * vectors; i++) {
     vf *to = &acc[i % heads][half][i / heads];
     *to = fma_v(load(row + i / heads * VL), splat(w[i % heads * weight_step]), *to);
@@ -100,9 +99,9 @@ INLINE void weighted_sum_of(float *out, long out_step, const float *weights, lon
                             long stride, long width, int heads, int vectors) {
   vf acc[2][2][2] = {};
   weigh(acc, weights, weight_step, segments, stride, heads, vectors);
-#pragma GCC unroll 2
+UNROLL
   for (int h = 0; h < heads; h++)
-#pragma GCC unroll 2
+UNROLL
     for (int v = 0; v < vectors; v++) {
       vf sum = (acc[h][0][v] + acc[h][1][v]) / divisors[h];
       store_upto(out + h * out_step + v * VL, sum, width - v * VL);

@@ -22,22 +22,22 @@ typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *
 
 INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load_c) {
   vf acc[MR][2];
-#pragma GCC unroll 16
+UNROLL
   for (int i = 0; i < mr; i++)
-#pragma GCC unroll 2
+UNROLL
     for (int j = 0; j < nv; j++) acc[i][j] = load_c ? load(c + i * ldc + j * VL) : (vf){};
   for (long p = 0; p < k; p++, b += ldb, a += acs) {
     vf b0 = load(b), b1 = nv > 1 ? load(b + VL) : b0;
-#pragma GCC unroll 16
+UNROLL
     for (int i = 0; i < mr; i++) {
       vf s = splat(a[i * ars]);
       acc[i][0] = fma_v(s, b0, acc[i][0]);
       if (nv > 1) acc[i][1] = fma_v(s, b1, acc[i][1]);
     }
   }
-#pragma GCC unroll 16
+UNROLL
   for (int i = 0; i < mr; i++)
-#pragma GCC unroll 2
+UNROLL
     for (int j = 0; j < nv; j++) store(c + i * ldc + j * VL, acc[i][j]);
 }
 
@@ -108,7 +108,7 @@ static void pack_b(float *to, const product *g, long p0, long kc, long j0, long 
 // the next step, and past the last one by nothing that is read (blocks of memory end in slack, see memory.c).
 INLINE void pack_columns(float *to, const float *a, long acs, long mr, long kc, int vectors) {
   for (long p = 0; p < kc; p++, a += acs, to += mr)
-#pragma GCC unroll 4
+UNROLL
     for (int v = 0; v < vectors; v++) store(to + v * VL, load(a + v * VL));
 }
 

@@ -21,7 +21,7 @@ float rz_row_lse(const float *row, long vocab) {
     long end = b + SUM_BLOCK < vocab ? b + SUM_BLOCK : vocab;
     lanes16 sum = {};
     for (long i = b; i < end; i += LANES) {
-#pragma GCC unroll 4
+UNROLL
       for (int part = 0; part < PARTS; part++) sum.part[part] += exp_v(load_upto(row + i + part * VL, end - i - part * VL, -INFINITY) - max);
     }
     total += (double)sum_lanes(sum);

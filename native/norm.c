@@ -21,7 +21,7 @@ static void norm_item(void *arg, long item, int thread) {
     const float *x = n->x + r * n->dim;
     lanes16 sum = {};
     for (long d = 0; d < n->dim; d += LANES) {
-#pragma GCC unroll 4
+UNROLL
       for (int i = 0; i < PARTS; i++) {
         vf part = load_upto(x + d + i * VL, n->dim - d - i * VL, 0);
         sum.part[i] = fma_v(part, part, sum.part[i]);
@@ -53,7 +53,7 @@ static void norm_backward_item(void *arg, long item, int thread) {
     float *dx = n->y + r * dim, s = n->rstd[r];
     lanes16 sum = {};
     for (long d = 0; d < dim; d += LANES) {
-#pragma GCC unroll 4
+UNROLL
       for (int i = 0; i < PARTS; i++) {
         long at = d + i * VL, left = dim - at;
         vf scaled = load_upto(dy + at, left, 0) * load_upto(n->weight + at, left, 0);

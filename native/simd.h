@@ -23,6 +23,13 @@
 #define PARTS (LANES / VL)
 #define INLINE static inline __attribute__((always_inline))
 
+// Before a loop of at most 16 rounds, known when compiling: written out in full, so that its vectors live in registers.
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
+#endif
+
 typedef float vf __attribute__((vector_size(VL * 4)));
 typedef float vfu __attribute__((vector_size(VL * 4), aligned(4), may_alias)); // as it lies in memory
 typedef int32_t vi __attribute__((vector_size(VL * 4)));
@@ -96,9 +103,9 @@ INLINE float sum_lanes(lanes16 x) {
 INLINE float max_lanes(vf x) {
   float m[VL];
   memcpy(m, &x, sizeof m);
-#pragma GCC unroll 4
+UNROLL
   for (int n = VL / 2; n > 0; n /= 2)
-#pragma GCC unroll 8
+UNROLL
     for (int i = 0; i < n; i++) m[i] = m[i] > m[i + n] ? m[i] : m[i + n];
   return m[0];
 }
