@@ -3,6 +3,7 @@
 import { createHash } from "node:crypto";
 import { arch } from "node:os";
 import { afterAll, describe, expect, it } from "vitest";
+import { benchGemm } from "../../src/engine/local/device/cpu/bench-gemm.ts";
 import { cpuInfo } from "../../src/engine/local/device/cpu/cpu-info.ts";
 import { createCpuDevice, measurePeak } from "../../src/engine/local/device/cpu/device.ts";
 import { attentionBackwardCase, deviceCases, linearCases, noise } from "./device-cases.ts";
@@ -142,6 +143,13 @@ describe("cpu device", () => {
     device.dispose();
     expect(() => device.zero(buffer)).toThrow("internal:");
     expect(device.allocatedBytes).toBe(0);
+  });
+
+  it("measures a product and leaves no memory behind", () => {
+    const rate = benchGemm(one, 16, 352, 128);
+    expect(rate).toBeGreaterThan(0.1);
+    expect(rate).toBeLessThan(1e5);
+    expect(one.allocatedBytes).toBe(0);
   });
 
   it("measures its peak", () => {
