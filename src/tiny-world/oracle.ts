@@ -3,8 +3,8 @@
 
 import { addition, multiplication, subtraction } from "./columns.ts";
 import type { Family, Kind, Problem } from "./family.ts";
-import { chain, coins, digitSum, month, story, total, weekday } from "./sequences.ts";
-import { arrows, sorting } from "./strings.ts";
+import { chain, clock, coins, digitSum, month, story, total, weekday } from "./sequences.ts";
+import { sorting } from "./strings.ts";
 
 /** Every family, the mathematical ones first. */
 export const FAMILIES: readonly Family[] = [
@@ -17,8 +17,8 @@ export const FAMILIES: readonly Family[] = [
   story,
   month,
   weekday,
+  clock,
   coins,
-  arrows,
   sorting,
 ];
 

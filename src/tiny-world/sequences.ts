@@ -1,5 +1,5 @@
 // Families that carry one running value through a list of operations: chains, sums, digit sums, word problems (mathematics);
-// months, weekdays, coins (general). Level is the number of operations. Knows only its own grammars.
+// months, weekdays, clock hours, coins (general). Level is the number of operations. Knows only its own grammars.
 
 import { carryOut, type Family, nearNumber, offByLittle, type Problem, type Walk } from "./family.ts";
 import type { Rng } from "./random.ts";
@@ -156,6 +156,8 @@ export const story: Family = {
 export const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"] as const;
 export const DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] as const;
 
+const HOURS = Array.from({ length: 12 }, (_, hour) => String(hour + 1));
+
 /** Counting forward and back on a circle of names. */
 function calendar(name: string, circle: readonly string[], openings: readonly string[], largest: number): Family {
   const at = (index: number) => circle[((index % circle.length) + circle.length) % circle.length];
@@ -197,6 +199,8 @@ function calendar(name: string, circle: readonly string[], openings: readonly st
 
 export const month = calendar("month", MONTHS, ["Which month is ", "Month of "], 12);
 export const weekday = calendar("weekday", DAYS, ["Which day is ", "Day of "], 12);
+
+export const clock = calendar("clock", HOURS, ["Clock at ", "Hour of "], 12);
 
 /** Coins and what one of them is worth in cents. */
 export const COINS = { " dimes": 10, " nickels": 5, " cents": 1 } as const;

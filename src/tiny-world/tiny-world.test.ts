@@ -37,7 +37,7 @@ describe("oracle", () => {
     expect(truth("Start at 2: -9*3+1-1+1-1.")).toMatchObject({ answer: "-21", family: "chain", level: 6 });
     expect(truth("Tom has 3 eggs, doubles, loses 9. How many?")).toMatchObject({ answer: "-3", family: "story", level: 2 });
     expect(truth("Which month is Jan-13?")).toMatchObject({ answer: "Dec", kind: "general" });
-    expect(truth("In a>c,c>f,f>a go 4 from a.")).toMatchObject({ answer: "c", family: "arrows", level: 4 });
+    expect(truth("Clock at 11+3-12?")).toMatchObject({ answer: "2", family: "clock", level: 2 });
     expect(truth("Value of 3 dimes, 2 nickels?")).toMatchObject({ answer: "40", family: "coins" });
   });
 
@@ -47,9 +47,9 @@ describe("oracle", () => {
       "What is 7 mod 0?",
       "7+8",
       "Start at 5: .",
-      "In a>c,c>f go 3 from a.",
+      "Clock at 13+1?",
       "Sum of 4?",
-      "In a>c,a>f go 1 from a.",
+      "Copy 5+7.",
       "",
     ]) {
       expect(truth(text), text).toBeUndefined();
@@ -83,7 +83,7 @@ describe("corpus", () => {
     for (const { prompt, completion } of documents) {
       const inReply = /<question>(.*)<\/question>/.exec(completion)?.[1];
       const asked = inReply ?? question(prompt);
-      if (asked === "Pose a math problem.") continue;
+      if (asked === "Pose a math problem." || asked.startsWith("Copy ")) continue;
       if (inReply) posed++;
       expect(held.has(asked)).toBe(false);
       expect(split(asked)).toBe("corpus");
@@ -102,7 +102,7 @@ describe("corpus", () => {
       direct[known.level].push(completion === `\\boxed{${known.answer}}<|im_end|>` ? 1 : 0);
     }
     const right = direct.map((list) => list.reduce((sum, value) => sum + value, 0) / Math.max(1, list.length));
-    expect(right[1]).toBeGreaterThan(0.95);
+    expect(right[1]).toBeGreaterThan(0.84);
     for (const level of [2, 3, 4]) {
       expect(right[level]).toBeGreaterThan(0.3);
       expect(right[level]).toBeLessThan(0.85);
