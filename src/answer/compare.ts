@@ -118,7 +118,7 @@ function inOrder(a: readonly Shape[], b: readonly Shape[], precision: number): b
 }
 
 function isRound({ open, close, items }: Of<"tuple">): boolean {
-  return items.length !== 2 || (open === "(" && close === ")");
+  return (items.length !== 2 && open !== ":") || (open === "(" && close === ")");
 }
 
 function isVector({ rows }: Of<"matrix">): boolean {
@@ -128,7 +128,7 @@ function isVector({ rows }: Of<"matrix">): boolean {
 /** Two values in brackets may be an interval, so their brackets count; named parts may come in any order. */
 function sameTuples(a: Of<"tuple">, b: Of<"tuple">, precision: number): boolean {
   if (a.items.length !== b.items.length) return false;
-  if (a.items.length === 2 && (a.open !== b.open || a.close !== b.close)) return false;
+  if ((a.items.length === 2 || a.open === ":" || b.open === ":") && (a.open !== b.open || a.close !== b.close)) return false;
   if (a.names && b.names) {
     const places = a.names.map((name) => (b.names as readonly string[]).indexOf(name));
     if (places.every((place) => place >= 0)) return a.items.every((item, i) => sameShape(item, b.items[places[i]], precision));

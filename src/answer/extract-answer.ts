@@ -36,6 +36,8 @@ export function extractAnswers(text: string, { kinds = DEFAULT_KINDS }: ExtractO
   const formulas = formulasOf(tail);
   const closed = formulas.filter(({ isClosed }) => isClosed);
   if (kinds.includes("formula") && closed.length > 0) return [joinFormulas(tail, closed)];
+  if (kinds.includes("plain") && !kinds.includes("box") && tail.includes("\\boxed"))
+    return plainAnswers(withoutFormulas(tail, spansOf(tail, formulas)), false);
   if (kinds.includes("plain"))
     return plainAnswers(formulas.length > 0 ? withoutFormulas(tail, formulas) : tail, formulas.length === 0);
   if (kinds.includes("formula") && formulas.length === 0 && tail.trim().length <= 200 && !isProse(tail) && tail.trim() !== "")
@@ -59,6 +61,17 @@ function afterFinalCue(text: string, kinds: readonly AnswerKind[]): string | und
   const isStated = inside.length > 0 && /^[\s:*]*(?:[a-z ]*\bis\b\s*)?$/i.test(sentence.slice(0, inside[0].start));
   if (kinds.includes("formula") && inside.length > 0 && (isStated || number === undefined)) return joinFormulas(sentence, inside);
   return number;
+}
+
+/** Formulas and boxes in order, without those that stand in others. */
+function spansOf(text: string, formulas: readonly Formula[]): { start: number; end: number }[] {
+  const all = [...formulas, ...boxesOf(text)].sort((a, b) => a.start - b.start);
+  let end = 0;
+  return all.filter((span) => {
+    const isOutside = span.start >= end;
+    end = Math.max(end, span.end);
+    return isOutside;
+  });
 }
 
 function sentenceOf(text: string, formulas: readonly Formula[]): string {
@@ -103,7 +116,7 @@ function joinFormulas(text: string, formulas: readonly Formula[]): string {
     : contents[0];
 }
 
-function withoutFormulas(text: string, formulas: readonly Formula[]): string {
+function withoutFormulas(text: string, formulas: readonly { start: number; end: number }[]): string {
   let out = "";
   let from = 0;
   for (const { start, end } of formulas) {
@@ -125,6 +138,13 @@ function lastNumber(text: string): string | undefined {
   return PERCENT.test(text.slice(last.index + last[0].length)) ? `${value}%` : value;
 }
 
+/** The number that a text begins with, money sign or not. */
+function numberAtStart(text: string): string | undefined {
+  const head = text.replace(/^[\s$€£*]+/, "").slice(0, 60);
+  const [match] = head.matchAll(NUMBER);
+  return match?.index === 0 ? lastNumber(match[0] + (PERCENT.test(head.slice(match[0].length)) ? "%" : "")) : undefined;
+}
+
 /** `1,22` as a number is 1.22; `1,234` is a thousand. */
 function withPoint(number: string): string {
   return /^[-+]?\d+,\d+$/.test(number) && !/^[-+]?\d{1,3},\d{3}$/.test(number) ? number.replace(",", ".") : number;
@@ -142,7 +162,7 @@ function plainAnswers(text: string, isWhole: boolean): string[] {
   if (cue !== undefined) {
     const sentence = sentenceOf(trimmed.slice(cue.index + cue[0].length), []).trim();
     if (sentence !== "" && sentence.length <= 200 && !isProse(sentence)) return [sentence];
-    const number = lastNumber(sentence);
+    const number = numberAtStart(sentence) ?? lastNumber(sentence);
     if (number !== undefined) return [number];
   }
   const number = lastNumber(trimmed);

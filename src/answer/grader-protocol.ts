@@ -17,7 +17,7 @@ export function gradePair({ predicted, truth, texts }: GradeRequest, options: Gr
 }
 
 const CHEAP = /^[\w\s.,:;()[\]{}+\-*/=<>|$%"'°√±²³\\^]*$/;
-const COSTLY = /[!]|\\(?:binom|sum|prod|int|begin)|\^.*\^|\d{40}|(?:[({[|].*){8}/;
+const COSTLY = /[!]|[)}\]] ?\^ ?\{?-?\d{2}|\^ ?\{?-?\d{4}|\\(?:binom|sum|prod|int|begin)|\^.*\^|\d{40}|(?:[({[|].*){8}/;
 const CHEAP_LENGTH = 160;
 
 /** Whether a pair may be compared on the calling thread: short, without factorials, sums, towers of powers or deep nesting. */

@@ -78,6 +78,9 @@ for (let words = GREEK.split(" "), i = 0; i < words.length; i += 2) SYMBOLS[word
 const SUPERSCRIPTS = "⁰¹²³⁴⁵⁶⁷⁸⁹";
 const SUBSCRIPTS = "₀₁₂₃₄₅₆₇₈₉";
 
+/** Stands for LaTeX's `{,}` between digits. */
+export const THOUSANDS = "‚";
+
 const LAYOUT: readonly (readonly [RegExp, string])[] = [
   [
     /\\(?:left|right|middle|displaystyle|textstyle|scriptstyle|limits|nolimits|bigl|bigr|big|Bigl|Bigr|Big|biggl|biggr|bigg|Biggl|Biggr|Bigg)(?![a-zA-Z])\s?\.?/g,
@@ -88,14 +91,14 @@ const LAYOUT: readonly (readonly [RegExp, string])[] = [
   [/\\(?:large|Large|LARGE|huge|small|normalsize|bf|rm|it|boldmath|nonumber|notag|centering|phantom)(?![a-zA-Z])/g, " "],
   [/\\!/g, ""],
   [/(?<!\\)\\[,;:> ]|\\q?quad(?![a-zA-Z]{2})|~|[\u00a0\u202f\u2009\u2002\u2003]/g, " "],
-  [/(?<=\d)\{,\}(?=\d)/g, "\u0001"],
+  [/(?<=\d)\{,\}(?=\d)/g, THOUSANDS],
   [/\{,\}/g, ","],
   [/(?<!\\)\\[()[\]]/g, " "],
   [/\\dfrac|\\tfrac|\\cfrac|\\sfrac|\\nicefrac/g, "\\frac"],
   [/\\dbinom|\\tbinom/g, "\\binom"],
   [/\\\$|\$/g, " "],
   [/&nbsp;/g, " "],
-  [/[\u200b\u200c\u200d\u2060\ufeff]/g, ""],
+  [/\u200b|\u200c|\u200d|\u2060|\ufeff/g, ""],
 ];
 
 /** The answer with one spelling for each of: layout, spaces, Unicode symbols, fractions, currency. */
@@ -103,9 +106,10 @@ export function normalise(raw: string): string {
   let text = raw;
   if (/[^\x20-\x7e]/.test(text)) text = ascii(text);
   if (!text.includes("\\begin")) text = text.replace(/\\\\(?=[a-zA-Z%${}])/g, "\\"); // "\\frac" is JSON's spelling of "\frac"
-  if (/[\\$&{~\u0001]/.test(text)) for (const [pattern, replacement] of LAYOUT) text = text.replace(pattern, replacement);
+  if (/[\\$&{~]/.test(text)) for (const [pattern, replacement] of LAYOUT) text = text.replace(pattern, replacement);
   return text
     .replace(/\s+/g, " ")
+    .replace(/[,;]? ?\( ?([a-z]) ?\\in ?(\\mathbb ?\{? ?[ZN] ?\}?) ?\) ?$/, ", $1 \\in $2")
     .replace(/^[\s*`"]+|[\s*`"]+$/g, "")
     .replace(/(?<!\.)(?:[.,;:]| \\\\)+$/, (tail) => (tail.startsWith("...") ? "..." : ""))
     .replace(/^(?:[.,;:](?!\d) ?)+/, "")

@@ -3,7 +3,8 @@
 
 import { matrixValue } from "./expression/determinant.ts";
 import { keyOf } from "./expression/equality.ts";
-import { type Node, negative, print, type Relation, some, substitute, sum, symbolsOf } from "./expression/tree.ts";
+import { NoValueError } from "./expression/exact.ts";
+import { type Node, negative, print, quotient, type Relation, some, substitute, sum, symbolsOf } from "./expression/tree.ts";
 import { type Interval, intervalOf, regionOf, solve } from "./region.ts";
 
 /** See the file header. */
@@ -63,20 +64,34 @@ export function shapeOf(node: Node): Shape {
       };
     case "words":
       return { type: "words", text: node.text };
+    case "ratio":
+      return node.args.length > 2 ? proportion(node.args) : ofScalar(node);
     default:
       return ofScalar(node);
   }
 }
 
+/** 3:6:9 as 1, 2, 3 in order: each part by the first. */
+function proportion(args: readonly Node[]): Shape {
+  return { type: "tuple", open: ":", close: ":", items: args.map((arg) => shapeOf(quotient(arg, args[0]))) };
+}
+
 function ofSetOperation(node: Node): Shape {
-  if (node.kind !== "setOperation" || node.operator !== "∪") return { type: "other", key: print(node) };
+  if (node.kind !== "setOperation" || node.operator === "∖") return { type: "other", key: print(node) };
   const parts = node.args.map(shapeOf);
-  if (parts.every((part) => part.type === "many"))
+  if (node.operator === "∪" && parts.every((part) => part.type === "many"))
     return many(
       parts.flatMap((part) => (part as { items: readonly Shape[] }).items),
       true,
     );
-  return { type: "other", key: print(node) };
+  return { type: "other", key: unordered(node) };
+}
+
+/** The operands of ∪ or ∩ in a fixed order. */
+function unordered(node: Extract<Node, { kind: "setOperation" }>): string {
+  const operands = (one: Node): string[] =>
+    one.kind === "setOperation" && one.operator === node.operator ? one.args.flatMap(operands) : [print(one)];
+  return operands(node).sort().join(` ${node.operator} `);
 }
 
 function ofScalar(node: Node): Shape {
@@ -98,8 +113,9 @@ function ofScalar(node: Node): Shape {
 function safeMatrix(node: Node): readonly (readonly Node[])[] | undefined {
   try {
     return matrixValue(node);
-  } catch {
-    return undefined;
+  } catch (error) {
+    if (error instanceof NoValueError) return undefined; // shapes that do not fit
+    throw error;
   }
 }
 
@@ -198,6 +214,8 @@ function ofRelation(node: Extract<Node, { kind: "relation" }>): Shape {
 
 /** `x = 5` says 5; `f(x) = a = b` says b; `x = 1/3 ≈ 0.33` says both; `y^2 = x` stays an equation. */
 function ofEquation({ args, relations }: Extract<Node, { kind: "relation" }>): Shape {
+  if (args.every((arg) => symbolsOf(arg).size === 0 && arg.kind !== "words" && arg.kind !== "tuple"))
+    return numericChain(args, relations);
   if (args.length === 2 && !isName(args[0]) && args[1].kind === "symbol" && symbolsOf(args[0]).size === 0)
     return shapeOf(args[0]); // 5 = x
   if (args.length === 2 && !isPlainName(args[0]) && !isListed(args[1])) return { type: "relation", args, relations };
@@ -217,6 +235,13 @@ function ofEquation({ args, relations }: Extract<Node, { kind: "relation" }>): S
   if (exact.type !== "value") return exact;
   const equation = args.length === 2 && symbolsOf(args[0]).size > 0 ? sum(args[0], negative(args[1])) : undefined;
   return { ...exact, equation, also: rounded?.type === "value" ? [rounded.node] : undefined };
+}
+
+/** `2 + 2 = 4` says 4; `1/4 ≈ 0.25` says both. */
+function numericChain(args: readonly Node[], relations: readonly Relation[]): Shape {
+  const rounded = relations.indexOf("~");
+  const exact = shapeOf(rounded < 0 ? (args.at(-1) as Node) : args[rounded]);
+  return rounded >= 0 && exact.type === "value" ? { ...exact, also: [args.at(-1) as Node] } : exact;
 }
 
 function isListed(node: Node): boolean {

@@ -67,7 +67,7 @@ export function vote(answers: readonly (string | undefined)[], options: VoteOpti
     else members.set(key, [index]);
   }
   const byKey = [...members].map(([key, indices]) => ({ key, answer: answers[indices[0]] ?? NONE_ANSWER, members: indices }));
-  const classes = mergeClasses(byKey, options.policy);
+  const classes = mergeClasses(byKey, answers, options.policy);
   let majority: AnswerClass | undefined;
   for (const candidate of classes) if (candidate.members.length > (majority?.members.length ?? 0)) majority = candidate;
   const count = majority?.members.length ?? 0;
@@ -79,17 +79,24 @@ export function vote(answers: readonly (string | undefined)[], options: VoteOpti
 const MAX_COMPARISONS = 2000;
 
 /**
- * Joins classes whose answers are equivalent although their keys differ (0.333333 and 1/3). Each class joins the first earlier one
- * whose first answer it is equivalent to, so that the classes stay a partition.
+ * Joins classes whose answers are equivalent although their keys differ (0.333333 and 1/3). A class joins the first earlier one
+ * to whose first answer each of its own answers is equivalent, so that the classes stay a partition.
  */
-function mergeClasses(byKey: readonly (AnswerClass & { key: string })[], policy: GradingPolicy | undefined): AnswerClass[] {
+function mergeClasses(
+  byKey: readonly (AnswerClass & { key: string })[],
+  answers: readonly (string | undefined)[],
+  policy: GradingPolicy | undefined,
+): AnswerClass[] {
   const classes: (AnswerClass & { key: string; members: number[] })[] = [];
   let left = MAX_COMPARISONS;
   for (const { key, answer, members } of byKey) {
     const same = classes.find((other) => {
-      if (surelyDiffer(key, other.key) || left <= 0) return false;
-      left--;
-      return equivalent({ predicted: answer, truth: other.answer }, { policy }).equivalent;
+      if (surelyDiffer(key, other.key)) return false;
+      const spellings = new Set(members.map((index) => answers[index] ?? NONE_ANSWER));
+      left -= spellings.size;
+      return (
+        left > 0 && [...spellings].every((one) => equivalent({ predicted: one, truth: other.answer }, { policy }).equivalent)
+      );
     });
     if (same) same.members.push(...members);
     else classes.push({ key, answer, members: [...members] });

@@ -2,10 +2,13 @@
 // Everything that loops or grows calls `spend`; what is out of budget ends as "not equivalent" with that reason.
 
 /** Steps one comparison may take: some tens of milliseconds. */
-export const STEP_LIMIT = 120_000;
+export const STEP_LIMIT = 60_000;
 
-/** Thrown by `spend` and caught where a comparison starts; never leaves src/answer. */
+/** Thrown where one value would grow beyond its cap; never leaves src/answer. */
 export class BudgetError extends Error {}
+
+/** Thrown when the steps of the whole comparison are used up: nothing more can be decided. */
+export class StepsError extends BudgetError {}
 
 let left = STEP_LIMIT;
 
@@ -14,8 +17,8 @@ export function resetBudget(): void {
   left = STEP_LIMIT;
 }
 
-/** Counts `steps` of work. Errors: BudgetError when none are left. */
+/** Counts `steps` of work. Errors: StepsError when none are left. */
 export function spend(steps = 1): void {
   left -= steps;
-  if (left < 0) throw new BudgetError("budget: too much work for one answer");
+  if (left < 0) throw new StepsError("budget: too much work for one answer");
 }

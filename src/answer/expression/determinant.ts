@@ -2,7 +2,7 @@
 
 import { spend } from "./budget.ts";
 import { NoValueError } from "./exact.ts";
-import { integer, type Node, negative, product, sum } from "./tree.ts";
+import { integer, type Node, negative, product, quotient, sum } from "./tree.ts";
 
 type Rows = readonly (readonly Node[])[];
 
@@ -33,15 +33,34 @@ export function matrixValue(node: Node): Rows | undefined {
     return parts.every((part) => part !== undefined) ? (parts as Rows[]).reduce((a, b) => addRows(a, b)) : undefined;
   }
   if (node.kind === "multiply") return multiplyAll(node.args);
+  if (node.kind === "power" && node.exponent.kind === "symbol" && /^(?:T|top|intercal)$/.test(node.exponent.name)) {
+    const rows = matrixValue(node.base);
+    return rows?.[0].map((_, column) => rows.map((row) => row[column]));
+  }
   if (node.kind === "power" && node.exponent.kind === "number") {
     const times = Number(node.exponent.value.numerator);
     const base = matrixValue(node.base);
+    if (base !== undefined && times === -1) return inverse(base);
     if (base === undefined || node.exponent.value.denominator !== 1n || times < 1 || times > 8) return undefined;
     let out: Rows | undefined = base;
     for (let i = 1; i < times && out !== undefined; i++) out = multiplyRows(out, base);
     return out;
   }
   return undefined;
+}
+
+/** The inverse of a matrix of at most 3 rows, by its minors. */
+function inverse(rows: Rows): Rows | undefined {
+  const size = rows.length;
+  if (size !== rows[0].length || size > 3) return undefined;
+  const whole = expand(rows);
+  return rows.map((_, i) =>
+    rows.map((_, j) => {
+      const minor = rows.filter((_, row) => row !== j).map((row) => row.filter((_, column) => column !== i));
+      const cofactor = size === 1 ? integer(1) : expand(minor);
+      return quotient((i + j) % 2 === 0 ? cofactor : negative(cofactor), whole);
+    }),
+  );
 }
 
 function addRows(a: Rows, b: Rows): Rows {

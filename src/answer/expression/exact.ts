@@ -2,7 +2,7 @@
 // decided by multiplying out; where every atom is independent a difference is final. Knows no notation.
 
 import { abs, multiply, ONE, type Rational, rational } from "../rational.ts";
-import { BudgetError } from "./budget.ts";
+import { BudgetError, StepsError, spend } from "./budget.ts";
 import { applyFunction } from "./functions.ts";
 import {
   type Atom,
@@ -41,7 +41,7 @@ export function exactValue(node: Node): Exact | undefined {
   try {
     return build(node);
   } catch (error) {
-    if (error instanceof NoValueError || error instanceof BudgetError) return undefined;
+    if (error instanceof NoValueError || (error instanceof BudgetError && !(error instanceof StepsError))) return undefined;
     throw error;
   }
 }
@@ -55,7 +55,7 @@ export function exactlyEqual(a: Exact, b: Exact): boolean | undefined {
     if (difference.size === 0) return true;
     return isIndependent(difference) ? false : undefined;
   } catch (error) {
-    if (error instanceof BudgetError) return undefined;
+    if (error instanceof BudgetError && !(error instanceof StepsError)) return undefined;
     throw error;
   }
 }
@@ -82,6 +82,7 @@ export function exactAtom(atom: Atom): Exact {
 }
 
 function build(node: Node): Exact {
+  spend();
   switch (node.kind) {
     case "number":
       return exactRational(node.value);
@@ -97,6 +98,7 @@ function build(node: Node): Exact {
     case "power":
       return powerExact(build(node.base), build(node.exponent));
     case "ratio":
+      if (node.args.length > 2) throw new NoValueError("a ratio of several");
       return node.args
         .map(build)
         .reduce((left, right) => multiplyExact(left, powerExact(right, exactRational({ numerator: -1n, denominator: 1n }))));

@@ -198,7 +198,7 @@ function binomial(top: Rational, bottom: Rational): Rational | undefined {
   const [n, chosen] = [whole(top), whole(bottom)];
   if (n === undefined || chosen === undefined || n < 0n) return undefined;
   if (chosen < 0n || chosen > n) return asWhole(0n);
-  const k = chosen > n - chosen ? n - chosen : chosen;
+  const k = chosen + chosen > n ? n - chosen : chosen;
   if (k > MAX_FACTORIAL || toNumber(top) > 1e15) throw new BudgetError("budget: a binomial too large");
   let out = 1n;
   for (let i = 1n; i <= k; i++) out = (out * (n - k + i)) / i;

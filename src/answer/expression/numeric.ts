@@ -31,6 +31,7 @@ export function evaluate(node: Node, at: ReadonlyMap<string, Complex>): Complex 
     case "multiply":
       return node.args.map((arg) => evaluate(arg, at)).reduce(multiply);
     case "ratio":
+      if (node.args.length > 2) return NOT_A_NUMBER;
       return node.args.map((arg) => evaluate(arg, at)).reduce(divide);
     case "power":
       return power(evaluate(node.base, at), evaluate(node.exponent, at));
@@ -48,6 +49,7 @@ function evaluateCall(node: Extract<Node, { kind: "call" }>, at: ReadonlyMap<str
   if (node.name.startsWith("unit:")) return evaluate(node.args[0], at);
   if (node.name === "sum" || node.name === "prod") return evaluateBig(node, at);
   const apply = Object.hasOwn(complexFunctions, node.name) ? complexFunctions[node.name] : undefined;
+  if (node.args.length === 0) return NOT_A_NUMBER;
   if (apply === undefined) {
     // An unknown function: some value that depends on its arguments in no simple way.
     if (!/^[a-zA-Z]$/.test(node.name)) return NOT_A_NUMBER;

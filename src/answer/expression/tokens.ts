@@ -30,8 +30,8 @@ const IGNORED = new Set("mathbf boldsymbol bm mathit mathcal mathfrak vec bar ha
 const TWO_SIGNS = new Set(["<=", ">=", "!=", "==", "->", "=>", "**", "||", ":=", "=<"]);
 const TWO_MEANING: Record<string, string> = { "==": "=", "->": "→", "=>": "⇒", "**": "^", "||": "‖", ":=": "=", "=<": "<=" };
 const SINGLE = new Set("+-*/^_!%=<>()[]{}|,;:&'".split(""));
-const GROUPED = /\d{1,3}(?:(?:[,\u0001]\d{3})+|(?: \d{3})+)(?![\d\u0001]|,\d{3}(?!\d))(?:\.\d+)?/y;
-const MARKED = /\d+\u0001\d+/y;
+const GROUPED = /\d{1,3}(?:(?:[,‚]\d{3})+|(?: \d{3})+)(?![\d‚]|,\d{3}(?!\d))(?:\.\d+)?/y;
+const MARKED = /\d+‚\d+/y;
 const PLAIN = /(?:\d+(?:\.\d+|\.(?![\d.]))?|\.\d+)(?:[eE][+-]?\d+(?![\d.a-zA-Z]))?/y;
 const WORD = /[a-zA-Z]+/y;
 const ORDINAL = /(?:st|nd|rd|th)(?![a-zA-Z])/y;
@@ -101,7 +101,7 @@ class Tokenizer {
     const literal = grouped ?? marked ?? this.#match(PLAIN);
     if (literal === undefined) return false;
     this.#at += literal.length;
-    const value = grouped ? literal.replace(/[,\u0001 ]/g, "") : literal.replace("\u0001", ".");
+    const value = grouped ? literal.replace(/[,‚ ]/g, "") : literal.replace("‚", ".");
     this.#push("number", value);
     const ordinal = /^\d+$/.test(value) ? this.#match(ORDINAL) : undefined;
     if (ordinal) this.#at += ordinal.length;

@@ -2,6 +2,7 @@
 // Knows no notation (parse.ts) and no meaning (exact.ts, numeric.ts, ../shape.ts).
 
 import { formatRational, ONE, type Rational } from "../rational.ts";
+import { spend } from "./budget.ts";
 
 /** A relation between two neighbours of a chain; `~` is "approximately". */
 export type Relation = "=" | "~" | "<" | ">" | "<=" | ">=" | "!=" | "∈" | "∉" | "⊂" | "≡" | "→";
@@ -123,11 +124,13 @@ export function mapChildren(node: Node, change: (child: Node) => Node): Node {
 
 /** Whether some node below or at `node` passes. */
 export function some(node: Node, test: (node: Node) => boolean): boolean {
+  spend();
   return test(node) || children(node).some((child) => some(child, test));
 }
 
 /** Names of all symbols, sorted. */
 export function symbolsOf(node: Node, into = new Set<string>()): Set<string> {
+  spend();
   if (node.kind === "symbol") into.add(node.name);
   for (const child of children(node)) symbolsOf(child, into);
   return into;
@@ -135,12 +138,14 @@ export function symbolsOf(node: Node, into = new Set<string>()): Set<string> {
 
 /** The tree with every `name` replaced by `value`. */
 export function substitute(node: Node, name: string, value: Node): Node {
+  spend();
   if (node.kind === "symbol") return node.name === name ? value : node;
   return mapChildren(node, (child) => substitute(child, name, value));
 }
 
 /** One string per tree, for keys and for people; equal strings mean equal trees. */
 export function print(node: Node): string {
+  spend();
   switch (node.kind) {
     case "number":
       return formatRational(node.value);
