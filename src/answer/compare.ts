@@ -39,6 +39,7 @@ function compareOrdered(a: Shape, b: Shape, precision: number): boolean {
   if (a.type === "value" && b.type === "words") return a.node.kind === "symbol" && a.node.name.toLowerCase() === b.text;
   if (a.type === "relation" && b.type === "relation") return sameRelations(a, b, precision);
   if (a.type === "many" && b.type === "many") return sameMembers(a.items, b.items, precision);
+  if (a.type === "many" && b.type === "words") return sameLetters(a, b);
   if (a.type === "many" && b.type === "tuple") return isRound(b) && inOrder(a.items, b.items, precision);
   if (a.type === "tuple" && b.type === "tuple") return sameTuples(a, b, precision);
   if (a.type === "tuple" && b.type === "region") return tupleAndRegion(a, b, precision);
@@ -48,6 +49,12 @@ function compareOrdered(a: Shape, b: Shape, precision: number): boolean {
     return a.rows.length === b.rows.length && a.rows.every((row, i) => inOrder(row, b.rows[i], precision));
   if (a.type === "words" && b.type === "words") return a.text === b.text;
   return a.type === "other" && b.type === "other" && a.key === b.key;
+}
+
+/** `A, C, D` and `ACD`, the letters of a choice of several. */
+function sameLetters({ items }: Of<"many">, { text }: Of<"words">): boolean {
+  const letters = items.map((item) => (item.type === "value" && item.node.kind === "symbol" ? item.node.name : ""));
+  return letters.every((name) => /^[A-J]$/.test(name)) && letters.sort().join("").toLowerCase() === [...text].sort().join("");
 }
 
 function sameValues(a: Of<"value">, b: Of<"value">, precision: number): boolean {

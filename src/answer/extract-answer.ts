@@ -2,7 +2,7 @@
 // letter for multiple choice. The training loop does not use this: there only the last box counts (extract.ts).
 // Linear in the text. Knows nothing of what an answer means beyond telling a word from a unit.
 
-import { CONSTANT_WORDS, FUNCTIONS, isUnit, wordsToNumber } from "./expression/vocabulary.ts";
+import { CONSTANT_WORDS, FUNCTIONS, isUnit, SCALES, wordsToNumber } from "./expression/vocabulary.ts";
 import { boxesOf } from "./extract.ts";
 import { type Formula, formulasOf } from "./formulas.ts";
 
@@ -111,7 +111,7 @@ function joinFormulas(text: string, formulas: readonly Formula[]): string {
   const after = text.slice(formulas[formulas.length - 1].end, formulas[formulas.length - 1].end + 30);
   if (PERCENT.test(after)) return `${contents[0]}\\%`;
   const unit = /^\s*([a-zA-Z]+)/.exec(after)?.[1];
-  return unit !== undefined && unit.length > 1 && isUnit(unit) && /^[\d.,\s]+$/.test(contents[0])
+  return unit !== undefined && unit.length > 1 && (isUnit(unit) || Object.hasOwn(SCALES, unit)) && /^[\d.,\s]+$/.test(contents[0])
     ? `${contents[0]}\\text{ ${unit}}`
     : contents[0];
 }

@@ -163,6 +163,10 @@ f(x)=2x+1 ¦ y=2x+1
 \textbf{(C)}\ 12 ¦ 12
 March 5, 2020 ¦ 5 March 2020
 3:30 p.m. ¦ 3:30 PM
+3\text{ million} ¦ 3000000
+\binom{n}{3} ¦ \frac{n(n-1)(n-2)}{6}
+\max\{a,b\} ¦ \max(b,a)
+A, C, D ¦ ACD
 no solution ¦ \text{No solution}
 \dfrac{7}{8} ¦ \tfrac78
 \cfrac{1}{1+\cfrac12} ¦ \frac23
@@ -345,6 +349,11 @@ yes ¦ no
 \textbf{(C)}\ 12 ¦ 13
 March 5, 2020 ¦ March 6, 2020
 March 5, 2020 ¦ May 3, 2020
+3\text{ million} ¦ 3\text{ billion}
+\binom{n}{3} ¦ \binom{n}{2}
+A, C, D ¦ ABD
+3:4:5 ¦ 3:5:4
+\{1,2\}\cap\{2,3\} ¦ \{1,2,3\}
 \text{no solution} ¦ 0
 \text{none} ¦ \text{all}
 \dfrac78 ¦ \dfrac87

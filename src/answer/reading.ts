@@ -97,6 +97,7 @@ function readWords(plain: string): Reading | undefined {
   if (/,/.test(words))
     return /(?:^|[ ,])\p{L}(?:[ ,]|$)|^[a-z]{2},|,[a-z]{2}$/u.test(words) || words === "" ? undefined : listOfWords(words);
   if (words === "") return undefined;
+  if (/^\p{L}(?: \p{L})+$/u.test(words)) return undefined; // letters side by side are a product
   const shapes: Shape[] = [{ type: "words", text: words }];
   const isProduct = words.length <= 3 && !words.includes(" ") && !Object.hasOwn(FUNCTIONS, words);
   const node = isProduct ? parseExpression([...choice].join(" ")) : undefined;
@@ -169,7 +170,11 @@ function readChoice(text: string): Reading | undefined {
 }
 
 function readExpression(text: string, plain: string): Reading {
-  const parsed = parseExpression(text) ?? (plain === text ? undefined : parseExpression(plain));
+  const isText = /^\\[a-z]+ ?\{[^{}]*\}$/.test(text) && plain !== text;
+  const parsed =
+    (isText ? parseExpression(plain) : undefined) ??
+    parseExpression(text) ??
+    (plain === text ? undefined : parseExpression(plain));
   if (parsed === undefined) return readLabelled(text) ?? opaque(plain);
   const { node, unit } = splitUnit(parsed);
   const shape = shapeOf(node);

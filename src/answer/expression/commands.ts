@@ -78,9 +78,9 @@ export function readFunction(reader: Reader, name: string): Node {
       exponent = reader.is("{") || reader.peek().type === "number" ? readArgument(reader) : fail("a power of a function");
   }
   let args: readonly Node[];
-  if (reader.is("(") || reader.is("{")) {
+  if (reader.is("(") || reader.is("{") || reader.is("\\{")) {
     const inner = reader.nested(() => readOperand(reader));
-    args = inner.kind === "tuple" || inner.kind === "list" ? inner.args : [inner];
+    args = inner.kind === "tuple" || inner.kind === "list" || inner.kind === "set" ? inner.args : [inner];
     if (args.length === 1 && reader.is("^") && exponent === undefined) {
       reader.take();
       exponent = reader.is("{") ? readArgument(reader) : readPower(reader);

@@ -36,6 +36,11 @@ export function applyFunction(node: Call, build: Build): Exact {
   if (node.name === "exp") return powerExact(exactAtom({ key: "e", type: "free" }), args[0]);
   if (node.name === "cbrt") return powerExact(args[0], exactRational({ numerator: 1n, denominator: 3n }));
   if (node.name === "ln" || node.name === "log" || node.name === "log10") return logarithm(node.name, args);
+  if (node.name === "binom") {
+    const chosen = rationalValue(args[1]);
+    if (chosen?.denominator === 1n && chosen.numerator >= 0n && chosen.numerator <= 12n && rationalValue(args[0]) === undefined)
+      return fallingBinomial(args[0], Number(chosen.numerator));
+  }
   const numbers = args.map(rationalValue);
   const value = numbers.every((one) => one !== undefined) ? ofRationals(node.name, numbers as Rational[]) : undefined;
   return value === undefined ? opaque(node.name, args) : exactRational(value);
@@ -192,6 +197,16 @@ function factorial(value: Rational, step: bigint): Rational {
   for (let k = n; k > 1n; k -= step) out *= k;
   spend(Number(n));
   return asWhole(out);
+}
+
+/** n(n − 1)…(n − k + 1)/k! for an n that is no number. */
+function fallingBinomial(n: Exact, k: number): Exact {
+  let out = exactRational(ONE);
+  for (let i = 0; i < k; i++) {
+    const step = addExact(n, exactRational(asWhole(BigInt(-i))));
+    out = multiplyExact(multiplyExact(out, step), exactRational({ numerator: 1n, denominator: BigInt(i + 1) }));
+  }
+  return out;
 }
 
 function binomial(top: Rational, bottom: Rational): Rational | undefined {

@@ -6,7 +6,7 @@ import { readOperand, startsOperand } from "./operand.ts";
 import { GrammarError, Reader } from "./reader.ts";
 import { tokenize } from "./tokens.ts";
 import { call, integer, type Node, negative, number, powerOf, product, quotient, type Relation, sum } from "./tree.ts";
-import { isUnit } from "./vocabulary.ts";
+import { isUnit, SCALES } from "./vocabulary.ts";
 
 const RELATIONS = new Set<string>(["=", "~", "<", ">", "<=", ">=", "!=", "∈", "∉", "⊂", "≡", "→"]);
 const HUNDREDTH: Rational = { numerator: 1n, denominator: 100n };
@@ -137,8 +137,10 @@ export function readProduct(reader: Reader): Node {
       reader.take();
       left = call("mod", left, readPower(reader));
     } else {
-      const unit = readUnit(reader, left);
-      if (unit !== undefined) left = { kind: "call", name: `unit:${unit}`, args: [left] };
+      const scale = readScale(reader, left);
+      const unit = scale === undefined ? readUnit(reader, left) : undefined;
+      if (scale !== undefined) left = scale;
+      else if (unit !== undefined) left = { kind: "call", name: `unit:${unit}`, args: [left] };
       else if (startsOperand(reader)) left = readImplicit(reader, left);
       else return left;
     }
@@ -166,6 +168,15 @@ function percent(value: Node): Node {
   return scaled === undefined
     ? fail("a number too large")
     : number(scaled, value.decimals === undefined ? undefined : value.decimals + 2);
+}
+
+/** `3 million`; undefined when no such word follows a number. */
+function readScale(reader: Reader, value: Node): Node | undefined {
+  const { type, value: word } = reader.peek();
+  if ((type !== "word" && type !== "text") || value.kind !== "number" || !Object.hasOwn(SCALES, word.toLowerCase()))
+    return undefined;
+  reader.take();
+  return product(value, integer(SCALES[word.toLowerCase()]));
 }
 
 /** The unit after a value, with its powers and quotients (`cm^2`, `km/h`, `\text{ square feet}`); undefined when none follows. */

@@ -36,7 +36,8 @@ ORDINALS.split(" ").forEach((word, value) => {
   WORD_NUMBERS[word.replace(/y$/, "ieth")] = (index + 2) * 10;
 });
 
-const SCALES: Record<string, number> = { hundred: 100, thousand: 1000, million: 1e6, billion: 1e9, trillion: 1e12 };
+/** Words that multiply the number before them. */
+export const SCALES: Record<string, number> = { hundred: 100, thousand: 1000, million: 1e6, billion: 1e9, trillion: 1e12 };
 
 /** Value of "forty-two", "two hundred and five", "3 million", "half a million": undefined when some word is no number. */
 export function wordsToNumber(text: string): bigint | undefined {
@@ -77,7 +78,7 @@ for (const name of "sin cos tan cot sec csc arcsin arccos arctan arccot asin aco
   " ",
 ))
   FUNCTIONS[name] = name;
-Object.assign(FUNCTIONS, { asin: "arcsin", acos: "arccos", atan: "arctan", tg: "tan", ctg: "cot", arctg: "arctan", sign: "sgn", arsinh: "asinh", arcosh: "acosh", artanh: "atanh", lg: "log10", cosec: "csc" }); // biome-ignore format: a table
+Object.assign(FUNCTIONS, { Abs: "abs", asin: "arcsin", acos: "arccos", atan: "arctan", tg: "tan", ctg: "cot", arctg: "arctan", sign: "sgn", arsinh: "asinh", arcosh: "acosh", artanh: "atanh", lg: "log10", cosec: "csc" }); // biome-ignore format: a table
 
 /** Words that are constants or named sets. */
 export const CONSTANT_WORDS: Record<string, "π" | "∞"> = {
