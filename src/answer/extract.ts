@@ -1,7 +1,14 @@
-// Finds the final answer in a completion: the content of the last \boxed{…}. Knows nothing of what an answer means.
+// Finds the boxes of a completion: the content of \boxed{…}. Knows nothing of what an answer means.
 // Source: R-Zero's prompts ask for the final answer within \boxed{}; like the released grader, the last box decides.
 
 const BOX = "\\boxed";
+
+/** A box: its trimmed content, and where it stands. */
+export interface Box {
+  readonly content: string;
+  readonly start: number;
+  readonly end: number;
+}
 
 /**
  * Content of the last `\boxed{…}` with balanced braces, trimmed. Undefined when there is no box, when the last one
@@ -12,10 +19,31 @@ export function extractBoxed(text: string): string | undefined {
     const at = text.lastIndexOf(BOX, from);
     if (at < 0) return undefined;
     const open = skipSpaces(text, at + BOX.length);
-    if (text[open] === "{") return contentOf(text, open);
+    if (text[open] === "{") {
+      const close = closingBrace(text, open);
+      return close === undefined ? undefined : text.slice(open + 1, close).trim() || undefined;
+    }
     from = at - 1;
   }
   return undefined;
+}
+
+/** All boxes that stand in no other box, in order. The last may lack its closing brace: then it runs to the end of the text. */
+export function boxesOf(text: string): Box[] {
+  const boxes: Box[] = [];
+  for (let from = 0; ; ) {
+    const start = text.indexOf(BOX, from);
+    if (start < 0) return boxes;
+    const open = skipSpaces(text, start + BOX.length);
+    if (text[open] !== "{") {
+      from = start + BOX.length;
+      continue;
+    }
+    const close = closingBrace(text, open) ?? text.length;
+    const content = text.slice(open + 1, close).trim();
+    if (content !== "") boxes.push({ content, start, end: close + 1 });
+    from = close + 1;
+  }
 }
 
 function skipSpaces(text: string, from: number): number {
@@ -24,14 +52,14 @@ function skipSpaces(text: string, from: number): number {
   return at;
 }
 
-/** Text between the brace at `open` and its partner; an escaped brace (`\{`) opens nothing. */
-function contentOf(text: string, open: number): string | undefined {
+/** The partner of the brace at `open`; an escaped brace (`\{`) opens nothing. */
+function closingBrace(text: string, open: number): number | undefined {
   let depth = 0;
   for (let at = open; at < text.length; at++) {
     const char = text[at];
     if (char === "\\") at++;
     else if (char === "{") depth++;
-    else if (char === "}" && --depth === 0) return text.slice(open + 1, at).trim() || undefined;
+    else if (char === "}" && --depth === 0) return at;
   }
   return undefined;
 }

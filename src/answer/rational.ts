@@ -11,6 +11,11 @@ export interface Rational {
 export const MAX_BITS = 8192;
 const LIMIT = 1n << BigInt(MAX_BITS);
 
+/** 0. */
+export const ZERO: Rational = { numerator: 0n, denominator: 1n };
+/** 1. */
+export const ONE: Rational = { numerator: 1n, denominator: 1n };
+
 /** The reduced fraction; undefined when the denominator is 0 or a part exceeds the cap. */
 export function rational(numerator: bigint, denominator: bigint): Rational | undefined {
   if (denominator === 0n || abs(numerator) > LIMIT || abs(denominator) > LIMIT) return undefined;
@@ -56,15 +61,33 @@ export function formatRational(value: Rational): string {
   return value.denominator === 1n ? String(value.numerator) : `${value.numerator}/${value.denominator}`;
 }
 
-function abs(value: bigint): bigint {
+/** −1, 0 or 1 as a < b, a = b, a > b. */
+export function compareRational(a: Rational, b: Rational): number {
+  const difference = a.numerator * b.denominator - b.numerator * a.denominator;
+  return difference < 0n ? -1 : difference > 0n ? 1 : 0;
+}
+
+/** The nearest double; ±Infinity beyond its range. */
+export function toNumber({ numerator, denominator }: Rational): number {
+  if (denominator === 1n) return Number(numerator);
+  const shift = BigInt(Math.max(0, bitLength(denominator) - bitLength(numerator) + 64));
+  const quotient = Number((abs(numerator) << shift) / denominator) / 2 ** Number(shift > 1000n ? 1000n : shift);
+  const scaled = shift > 1000n ? quotient / 2 ** Number(shift - 1000n) : quotient;
+  return numerator < 0n ? -scaled : scaled;
+}
+
+/** |value|. */
+export function abs(value: bigint): bigint {
   return value < 0n ? -value : value;
 }
 
-function bitLength(value: bigint): number {
+/** Bits of |value|, rounded up to a multiple of 4. */
+export function bitLength(value: bigint): number {
   return abs(value).toString(16).length * 4;
 }
 
-function gcd(a: bigint, b: bigint): bigint {
+/** Greatest common divisor of non-negative numbers; 1 when both are 0. */
+export function gcd(a: bigint, b: bigint): bigint {
   let [x, y] = [a, b];
   while (y !== 0n) [x, y] = [y, x % y];
   return x === 0n ? 1n : x;

@@ -2,7 +2,7 @@
 // Knows nothing of questions or rewards. Source: R-Zero section 3.2; the released code for `none-vote`.
 // The denominator of the share is always m, the number of answers asked for.
 
-import { canonicalKey } from "./equivalent.ts";
+import { canonicalKey, equivalent, type GradingPolicy, surelyDiffer } from "./equivalent.ts";
 
 /** The word a missing answer votes as under `none-vote`; the released extractor returns it. */
 export const NONE_ANSWER = "None";
@@ -15,6 +15,8 @@ export interface VoteOptions {
   readonly truncated?: readonly boolean[];
   /** `as-is` (default): a truncated completion counts like any other. `no-vote`: it has no vote, box or not. */
   readonly truncatedVote?: "as-is" | "no-vote";
+  /** How answers are compared; default `math-verify`. */
+  readonly policy?: GradingPolicy;
 }
 
 /** Answers of one meaning. */
@@ -59,15 +61,45 @@ export function vote(answers: readonly (string | undefined)[], options: VoteOpti
     const answer = answers[index] ?? (options.missing === "none-vote" ? NONE_ANSWER : undefined);
     if (answer === undefined) continue;
     votes++;
-    const key = canonicalKey(answer);
+    const key = canonicalKey(answer, options.policy);
     const sameMeaning = members.get(key);
     if (sameMeaning) sameMeaning.push(index);
     else members.set(key, [index]);
   }
-  const classes = [...members.values()].map((indices) => ({ answer: answers[indices[0]] ?? NONE_ANSWER, members: indices }));
+  const byKey = [...members].map(([key, indices]) => ({ key, answer: answers[indices[0]] ?? NONE_ANSWER, members: indices }));
+  const classes = mergeClasses(byKey, answers, options.policy);
   let majority: AnswerClass | undefined;
   for (const candidate of classes) if (candidate.members.length > (majority?.members.length ?? 0)) majority = candidate;
   const count = majority?.members.length ?? 0;
   const m = answers.length;
   return { majority: majority?.answer, count, votes, m, share: m === 0 ? 0 : count / m, missing, truncated, classes };
+}
+
+/** Comparisons one vote may make beyond equal keys. */
+const MAX_COMPARISONS = 2000;
+
+/**
+ * Joins classes whose answers are equivalent although their keys differ (0.333333 and 1/3). A class joins the first earlier one
+ * to whose first answer each of its own answers is equivalent, so that the classes stay a partition.
+ */
+function mergeClasses(
+  byKey: readonly (AnswerClass & { key: string })[],
+  answers: readonly (string | undefined)[],
+  policy: GradingPolicy | undefined,
+): AnswerClass[] {
+  const classes: (AnswerClass & { key: string; members: number[] })[] = [];
+  let left = MAX_COMPARISONS;
+  for (const { key, answer, members } of byKey) {
+    const same = classes.find((other) => {
+      if (surelyDiffer(key, other.key)) return false;
+      const spellings = new Set(members.map((index) => answers[index] ?? NONE_ANSWER));
+      left -= spellings.size;
+      return (
+        left > 0 && [...spellings].every((one) => equivalent({ predicted: one, truth: other.answer }, { policy }).equivalent)
+      );
+    });
+    if (same) same.members.push(...members);
+    else classes.push({ key, answer, members: [...members] });
+  }
+  return classes.map(({ answer, members }) => ({ answer, members: members.sort((a, b) => a - b) }));
 }

@@ -1,19 +1,19 @@
 // `rzero grade`: are two answers equivalent? One pair from the command line, or many from a file.
 
 import { Command } from "commander";
-import { equivalent, type Verdict } from "../answer/equivalent.ts";
-import { extractBoxed } from "../answer/extract.ts";
+import type { GradingPolicy } from "../answer/equivalent.ts";
+import { GraderPool } from "../answer/grader-pool.ts";
 import { expectText } from "../sft/examples.ts";
 import { expectObject, readJsonl } from "../store/jsonl.ts";
 import { ConfigError } from "../util/errors.ts";
 import { oneOf } from "./options.ts";
-import { print, printJsonLine } from "./output.ts";
+import { print, printJsonLine, say } from "./output.ts";
 
 interface GradeOptions {
   gold?: string;
   predicted?: string;
   input?: string;
-  policy: "math-verify";
+  policy: GradingPolicy;
   json?: boolean;
 }
 
@@ -27,9 +27,14 @@ export function gradeCommand(): Command {
   return new Command("grade")
     .description("say whether two answers mean the same (1/2 = 0.5 = \\frac12)")
     .option("--gold <answer>", "the true answer")
-    .option("--predicted <answer>", "the answer to judge; the last \\boxed{} counts when there is one")
+    .option("--predicted <answer>", "the answer to judge, or a text that ends in it (the last \\boxed{} counts)")
     .option("--input <file>", 'JSON Lines of {"gold", "predicted"}; - reads standard input')
-    .option("--policy <name>", "how to compare: math-verify", oneOf("math-verify"), "math-verify")
+    .option(
+      "--policy <name>",
+      "how to compare: math-verify or mathruler (as the released R-Zero)",
+      oneOf("math-verify", "mathruler"),
+      "math-verify",
+    )
     .option("--json", 'print {"equivalent", "reason"} per pair')
     .addHelpText(
       "after",
@@ -38,21 +43,25 @@ export function gradeCommand(): Command {
     .action(grade);
 }
 
-function grade(options: GradeOptions): void {
-  for (const { gold, predicted } of pairsOf(options)) {
-    const verdict = judge({ gold, predicted });
-    if (options.json) printJsonLine(verdict);
-    else print(`${verdict.equivalent ? "equivalent" : "different"}: ${verdict.reason}`);
+/** Pairs are graded in order, a batch at a time, in a worker that a hostile answer cannot hang. */
+async function grade(options: GradeOptions): Promise<void> {
+  const pairs = pairsOf(options);
+  const pool = new GraderPool({ policy: options.policy });
+  try {
+    for (let start = 0; start < pairs.length; start += BATCH) {
+      const batch = pairs.slice(start, start + BATCH).map(({ gold, predicted }) => ({ predicted, truth: gold, texts: true }));
+      for (const { equivalent, reason } of await pool.gradeAll(batch)) {
+        if (options.json) printJsonLine({ equivalent, reason });
+        else print(`${equivalent ? "equivalent" : "different"}: ${reason}`);
+      }
+    }
+    if (pool.stats.killed > 0) say(`${pool.stats.killed} of ${pairs.length} pairs ended at the deadline and count as different.`);
+  } finally {
+    await pool.close();
   }
 }
 
-function judge({ gold, predicted }: Pair): Verdict {
-  const { equivalent: same, reason } = equivalent({
-    predicted: extractBoxed(predicted) ?? predicted,
-    truth: extractBoxed(gold) ?? gold,
-  });
-  return { equivalent: same, reason };
-}
+const BATCH = 256;
 
 function pairsOf({ gold, predicted, input }: GradeOptions): Pair[] {
   if (input !== undefined) {

@@ -65,7 +65,7 @@ describe("usage", () => {
     [["nonsense"], "unknown command 'nonsense'"],
     [["grade", "--golden", "1"], "unknown option '--golden'"],
     [["grade", "--gold", "1"], "got no --predicted"],
-    [["grade", "--gold", "1", "--predicted", "1", "--policy", "mathruler"], "Expected math-verify"],
+    [["grade", "--gold", "1", "--predicted", "1", "--policy", "sympy"], "Expected math-verify or mathruler"],
     [["generate", "--model", model], "expected either --prompt or --input, got neither"],
     [["generate", "--prompt", "x"], "required option '--model <model>' not specified"],
     [["generate", "--model", model, "--prompt", "x", "--temperature", "hot"], "Expected a number ≥ 0"],

@@ -1,60 +1,43 @@
-// Math-Verify's own test cases. Scope here: the gold answer is a number or words, and the prediction has a box or is short
-// (20 characters), so that no answer has to be found in prose. Within the scope every case must come out as Math-Verify
-// says, but for the listed differences; and over all cases nothing that Math-Verify tells apart may be called equivalent.
+// Math-Verify's own test cases, each a gold text and a predicted text. With each case's own settings all must come out as
+// Math-Verify says; with our defaults, as the command line grades, all but the listed ones; and nothing that Math-Verify tells
+// apart may ever be called equivalent.
 
 import { readFileSync } from "node:fs";
 import { expect, it } from "vitest";
-import { equivalent } from "../../src/answer/equivalent.ts";
-import { extractBoxed } from "../../src/answer/extract.ts";
-import { parseAnswer } from "../../src/answer/parse.ts";
+import type { AnswerKind } from "../../src/answer/extract-answer.ts";
+import { gradeTexts } from "../../src/answer/grade-texts.ts";
 
 interface Case {
-  readonly index: number;
   readonly gold: string;
   readonly prediction: string;
   readonly expected: boolean;
+  readonly match_types: readonly ("latex" | "expr")[];
+  readonly precision: number;
 }
 
-const golden = JSON.parse(readFileSync(new URL("equivalence.json", import.meta.url), "utf8")) as { cases: Omit<Case, "index">[] };
-const cases: Case[] = golden.cases.map((entry, index) => ({ ...entry, index }));
+const { cases } = JSON.parse(readFileSync(new URL("equivalence.json", import.meta.url), "utf8")) as { cases: Case[] };
 
-/** Cases in scope that are not called equivalent although Math-Verify does. */
-const DIFFERENCES = [
-  7, // "Answer $$ 9 $$": prose, no box
-  13, // "x=1/3\approx1.3": a chain
-  24, // "Answer $ 9 $": prose, no box
-  32, // the last box holds an intermediate result
-  40, // several boxes, of which the last counts
-  42, // "\boxed{28} pct": the percent stands outside the box
-  68, // "Soucis : 2,74 $ a..": prose and a decimal comma
-  81, // "\boxed{20} percent": the percent stands outside the box
-];
+/** Cases that need their own settings: 23 rounds to two digits. */
+const NEED_SETTINGS = [23];
 
-function answerOf(text: string): string {
-  return extractBoxed(text) ?? text;
+function kindsOf({ match_types }: Case): AnswerKind[] {
+  return match_types.flatMap((type): AnswerKind[] => (type === "latex" ? ["box", "formula"] : ["plain"]));
 }
 
-function verdict({ gold, prediction }: Case): boolean {
-  return equivalent({ predicted: answerOf(prediction), truth: answerOf(gold) }).equivalent;
+function differences(verdict: (entry: Case) => boolean): number[] {
+  return cases.map((_, index) => index).filter((index) => verdict(cases[index]) !== cases[index].expected);
 }
 
-function isInScope({ gold, prediction }: Case): boolean {
-  const isAlone = extractBoxed(prediction) !== undefined || prediction.length <= 20;
-  return isAlone && parseAnswer(answerOf(gold)).kind !== "expression";
-}
-
-it("agrees with Math-Verify within the scope but for the listed differences", () => {
-  const scope = cases.filter(isInScope);
-  expect(scope.length).toBe(35);
-  expect(scope.filter((entry) => verdict(entry) !== entry.expected).map(({ index }) => index)).toEqual(DIFFERENCES);
+it("agrees with Math-Verify on all 102 cases", () => {
+  expect(cases.length).toBe(102);
+  const verdict = (entry: Case) =>
+    gradeTexts({ predicted: entry.prediction, truth: entry.gold }, { kinds: kindsOf(entry), precision: entry.precision }).equivalent;
+  expect(differences(verdict)).toEqual([]);
 });
 
-it("calls nothing equivalent that Math-Verify tells apart, over all 102 cases", () => {
-  expect(cases.length).toBe(102);
+it("agrees with Math-Verify under our defaults, but for the listed cases, and never calls different answers equivalent", () => {
+  const verdict = ({ prediction, gold }: Case) => gradeTexts({ predicted: prediction, truth: gold }).equivalent;
+  expect(differences(verdict)).toEqual(NEED_SETTINGS);
   expect(cases.filter((entry) => !entry.expected).length).toBe(14);
   expect(cases.filter((entry) => !entry.expected && verdict(entry))).toEqual([]);
-});
-
-it("agrees on 52 of all 102 cases", () => {
-  expect(cases.filter((entry) => verdict(entry) === entry.expected).length).toBe(52);
 });
