@@ -54,9 +54,12 @@ export function wordsOf(text: string): string[] {
   );
 }
 
-/** The text as its characters are compared: without spaces, everything else kept, so that 3+4 and 3−4 differ. */
+/** The text as its characters are compared: without spaces and $, everything else kept, so that 3+4 and 3−4 differ. */
 export function charactersOf(text: string): string {
-  return text.normalize("NFKC").toLowerCase().replace(/\s+/g, "");
+  return text
+    .normalize("NFKC")
+    .toLowerCase()
+    .replace(/[\s$]+/g, "");
 }
 
 /** Compares every question of a run with every one of a benchmark. */

@@ -92,7 +92,7 @@ export async function fetchFromHub(wanted: HubFile, settings: HubSettings, on?: 
   }
   let remote: RemoteFile;
   try {
-    remote = await describe(wanted, settings);
+    remote = await retrying(settings, () => describe(wanted, settings), cached ? 1 : settings.attempts);
   } catch (error) {
     if (cached && error instanceof EngineError) return cached;
     throw error;
@@ -171,19 +171,23 @@ async function download(
   mkdirSync(dirname(blob), { recursive: true });
   acquireLock(lock, `download of ${wanted.path}`);
   try {
-    for (let attempt = 1; ; attempt++) {
-      try {
-        await continueDownload(wanted, remote, partial, settings, on);
-        break;
-      } catch (error) {
-        if (!(error instanceof EngineError) || !error.retryable || attempt >= settings.attempts) throw error;
-        await new Promise((wake) => setTimeout(wake, settings.retryDelayMs * 2 ** (attempt - 1)));
-      }
-    }
+    await retrying(settings, () => continueDownload(wanted, remote, partial, settings, on), settings.attempts);
     await verify(wanted, remote, partial);
     renameSync(partial, blob);
   } finally {
     releaseLock(lock);
+  }
+}
+
+/** Tries again after failures that may pass, waiting longer each time. */
+async function retrying<T>({ retryDelayMs }: HubSettings, work: () => Promise<T>, attempts: number): Promise<T> {
+  for (let attempt = 1; ; attempt++) {
+    try {
+      return await work();
+    } catch (error) {
+      if (!(error instanceof EngineError) || !error.retryable || attempt >= attempts) throw error;
+      await new Promise((wake) => setTimeout(wake, retryDelayMs * 2 ** (attempt - 1)));
+    }
   }
 }
 
