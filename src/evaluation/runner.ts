@@ -128,10 +128,16 @@ export function meanPassAtK(graded: readonly (readonly GradedAnswer[])[], k: num
   return mean(graded.map((answers) => passAtK({ samples: answers.length, correct: answers.filter(isCorrect).length, k })));
 }
 
-/** Share of correct samples, mean over questions, with its 95 % interval over questions. */
+/**
+ * Mean of per-question shares with its 95 % interval over questions. Where every answer is wrong, or every one right, resampling
+ * knows no spread: the open end is then the exact binomial bound, 1 − 0.025^(1/n) away.
+ */
 export function meanWithInterval(perQuestion: readonly number[], seed: number): BootstrapMean {
   const rng = rngFrom(seed, "bootstrap");
-  return bootstrapMean(perQuestion, () => rng.next(), { resamples: 2000 });
+  const { mean: average, ci95 } = bootstrapMean(perQuestion, () => rng.next(), { resamples: 2000 });
+  const bound = 0.025 ** (1 / perQuestion.length);
+  if (average === 0) return { mean: 0, ci95: [0, 1 - bound] };
+  return { mean: average, ci95: average === 1 ? [bound, 1] : ci95 };
 }
 
 /** Share of correct samples of each question. */
