@@ -2,7 +2,7 @@
 // is used to, because a model that came out of a run answers best to that run's prompts.
 
 import { existsSync, statSync } from "node:fs";
-import { basename, join, resolve } from "node:path";
+import { join, resolve } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import { type PromptsConfig, promptsSchema } from "../config/schema.ts";
 import { expectObject, readJson } from "../store/jsonl.ts";
@@ -104,9 +104,4 @@ function positiveField(dir: string, key: string): number {
   const value = expectObject(readJson(file), file)[key];
   if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
   throw new DataError(`${file}: expected "${key}" to be a whole number ≥ 1, got ${JSON.stringify(value)}.`);
-}
-
-/** A short name for reports. */
-export function modelLabel({ name, dir }: ModelRef): string {
-  return name === dir ? basename(dir) : name;
 }

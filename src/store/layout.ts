@@ -71,8 +71,6 @@ export interface PhaseLayout {
   readonly model: string;
   /** Resumable trainer state (weights in f32, moments, step count). */
   readonly state: string;
-  /** Scores of an evaluation phase. */
-  readonly scores: string;
   /** Graded answers of an evaluation phase, one question per line. */
   readonly answers: string;
 }
@@ -86,7 +84,6 @@ export function phaseLayout(run: RunLayout, iteration: number, phase: Phase): Ph
     metrics: join(dir, "metrics.jsonl"),
     model: join(dir, "model"),
     state: join(dir, "state"),
-    scores: join(dir, "scores.json"),
     answers: join(dir, "answers.jsonl"),
   };
 }

@@ -34,11 +34,11 @@ export interface WorldMix {
 /** The mix the embedded base model is made from; docs/tiny-base.md says what each share is for. */
 export const WORLD_MIX: WorldMix = {
   challenger: 0.12,
-  solverLevels: [0.28, 0.28, 0.24, 0.2],
-  direct: [0.95, 0.7, 0.66, 0.62],
-  directWrong: [0.02, 0.3, 0.4, 0.5],
-  slip: [0.06, 0.04, 0.06, 0.08],
-  challengerLevels: [0.955, 0.027, 0.012, 0.006],
+  solverLevels: [0.27, 0.28, 0.25, 0.2],
+  direct: [0.91, 0.63, 0.61, 0.59],
+  directWrong: [0.03, 0.2, 0.3, 0.4],
+  slip: [0.25, 0.03, 0.04, 0.06],
+  challengerLevels: [0.965, 0.022, 0.009, 0.004],
   malformed: 0.12,
   ownAnswerWrong: 0.3,
 };

@@ -1,11 +1,11 @@
-// General families over short strings of letters: following swaps and sorting. Level is the number of swaps, or of
-// letters less two. Knows only its own grammars.
+// General families over letters: following arrows and sorting. Level is the number of arrows followed, or of letters
+// less two. Knows only its own grammars.
 
 import { carryOut, type Family, type Problem, type Walk } from "./family.ts";
 import type { Rng } from "./random.ts";
 
 /** The letters strings are made of, in order. */
-export const LETTERS = "abcdefghij";
+export const LETTERS = "abcdfghjkl";
 
 /** Distinct letters in random order. */
 function word(length: number, rng: Rng): string {
@@ -37,45 +37,52 @@ function shuffledNear(text: string, rng: Rng): string {
   return twice === text ? once : twice;
 }
 
-const WIDTH = 4;
-const PAIRS = "[1-9][1-9](?:,[1-9][1-9]){0,11}";
+const RING = 6;
+const ARROW = `[${LETTERS}]>[${LETTERS}]`;
+const ARROWS = `${ARROW}(?:,${ARROW}){1,9}`;
 
-function swapProblem(text: string, pairs: string): Problem | undefined {
-  const operations = pairs.split(",").map((pair): [number, number] => [Number(pair[0]), Number(pair[1])]);
-  if (operations.some(([i, j]) => i > text.length || j > text.length)) return undefined;
-  const walk: Walk<string, [number, number]> = {
-    start: text,
-    operations,
-    next: exchange,
-    wrong: (state, _pair, rng) => shuffledNear(state, rng),
-    show: (_before, _pair, after) => after,
-    finish: (state) => state,
+/** In `f>b,a>c,c>f` 2 hops from a read `1a>c`, `0c>f`: hops left and the arrow taken. Undefined when an arrow is missing or doubled. */
+function arrowProblem(list: string, hops: number, start: string): Problem | undefined {
+  const arrows = new Map(list.split(",").map((arrow) => [arrow[0], arrow[2]]));
+  if (arrows.size !== list.split(",").length || hops < 1) return undefined;
+  let at: string | undefined = start;
+  for (let hop = 0; hop < hops && at !== undefined; hop++) at = arrows.get(at);
+  if (at === undefined) return undefined;
+  const answer = at;
+  const letters = [...new Set(list.replace(/[,>]/g, ""))];
+  const other = (letter: string, rng: Rng) => rng.pick(letters.filter((one) => one !== letter));
+  const walk: Walk<{ from: string; at: string }, number> = {
+    start: { from: start, at: start },
+    operations: Array.from({ length: hops }, (_, index) => index),
+    next: ({ at }) => ({ from: at, at: arrows.get(at) ?? at }),
+    wrong: ({ from, at }, _hop, rng) => ({ from, at: other(at, rng) }),
+    show: ({ from, at }, index) => `${hops - 1 - index}${from}>${at}`,
+    finish: ({ at }) => at,
   };
-  const answer = carryOut(walk).answer;
-  const steps = operations.length;
-  return { level: steps, answer, steps, work: (slip) => carryOut(walk, slip), nearMiss: (rng) => shuffledNear(answer, rng) };
+  return { level: hops, answer, steps: hops, work: (slip) => carryOut(walk, slip), nearMiss: (rng) => other(answer, rng) };
 }
 
-export const swaps: Family = {
-  name: "swaps",
+export const arrows: Family = {
+  name: "arrows",
   kind: "general",
   pose(level, rng) {
-    const text = word(WIDTH, rng);
-    let answer = text;
-    const pairs: string[] = [];
-    for (let step = 0; step < level; step++) {
-      const i = rng.int(1, WIDTH - 1);
-      const j = rng.int(i + 1, WIDTH);
-      answer = exchange(answer, [i, j]);
-      pairs.push(`${i}${j}`);
-    }
-    return { question: rng.pick([`In ${text} swap ${pairs.join(",")}.`, `Swap ${pairs.join(",")} in ${text}.`]), answer };
+    const ring = word(RING, rng);
+    const order = [...word(RING, rng)].map((letter) => LETTERS.indexOf(letter));
+    const pairs = [...ring].map((letter, index) => ({ arrow: `${letter}>${ring[(index + 1) % RING]}`, key: order[index] }));
+    const list = pairs
+      .sort((one, other) => one.key - other.key)
+      .map(({ arrow }) => arrow)
+      .join(",");
+    return {
+      question: rng.pick([`Arrows ${list}: ${level} from ${ring[0]}?`, `In ${list} go ${level} from ${ring[0]}.`]),
+      answer: ring[level],
+    };
   },
   parse(question) {
-    const first = new RegExp(`^In ([a-j]{2,9}) swap (${PAIRS})[?.]$`).exec(question);
-    if (first) return swapProblem(first[1], first[2]);
-    const second = new RegExp(`^Swap (${PAIRS}) in ([a-j]{2,9})[?.]$`).exec(question);
-    return second ? swapProblem(second[2], second[1]) : undefined;
+    const found =
+      new RegExp(`^Arrows (${ARROWS}): (\\d{1,2}) from ([${LETTERS}])[?.]$`).exec(question) ??
+      new RegExp(`^In (${ARROWS}) go (\\d{1,2}) from ([${LETTERS}])[?.]$`).exec(question);
+    return found ? arrowProblem(found[1], Number(found[2]), found[3]) : undefined;
   },
 };
 
@@ -93,14 +100,14 @@ export const sorting: Family = {
     return { question: rng.pick([`Sort ${text}.`, `Put ${text} in order.`]), answer: [...text].sort().join("") };
   },
   parse(question) {
-    const found = /^Sort ([a-j]{2,10})[?.]$/.exec(question) ?? /^Put ([a-j]{2,10}) in order[?.]$/.exec(question);
+    const found = /^Sort ([a-l]{2,10})[?.]$/.exec(question) ?? /^Put ([a-l]{2,10}) in order[?.]$/.exec(question);
     if (!found) return undefined;
     const walk: Walk<string, string> = {
       start: found[1][0],
       operations: [...found[1].slice(1)],
       next: insert,
       wrong: (state, _letter, rng) => shuffledNear(state, rng),
-      show: (_before, _letter, after) => after,
+      show: (after) => after,
       finish: (state) => state,
     };
     const answer = carryOut(walk).answer;

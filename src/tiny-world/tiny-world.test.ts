@@ -32,16 +32,26 @@ describe("oracle", () => {
   it("knows questions no corpus document asks", () => {
     expect(truth("What is 123456789012345678901+1?")).toMatchObject({ answer: "123456789012345678902", level: 21 });
     expect(truth("Compute 34*56.")).toMatchObject({ answer: "1904", family: "multiplication", level: 3 });
+    expect(truth("Digit sum of 90909?")).toMatchObject({ answer: "27", family: "digit-sum", level: 4 });
     expect(truth("What is 3-8?")).toMatchObject({ answer: "-5", family: "subtraction" });
     expect(truth("Start at 2: -9*3+1-1+1-1.")).toMatchObject({ answer: "-21", family: "chain", level: 6 });
     expect(truth("Tom has 3 eggs, doubles, loses 9. How many?")).toMatchObject({ answer: "-3", family: "story", level: 2 });
     expect(truth("Which month is Jan-13?")).toMatchObject({ answer: "Dec", kind: "general" });
-    expect(truth("In abcd swap 12,24.")).toMatchObject({ answer: "bdca", family: "swaps", level: 2 });
+    expect(truth("In a>c,c>f,f>a go 4 from a.")).toMatchObject({ answer: "c", family: "arrows", level: 4 });
     expect(truth("Value of 3 dimes, 2 nickels?")).toMatchObject({ answer: "40", family: "coins" });
   });
 
   it("refuses what is not well-formed or has no answer", () => {
-    for (const text of ["What is 7+?", "What is 7 mod 0?", "7+8", "Start at 5: .", "In ab swap 13.", "Sum of 4?", ""]) {
+    for (const text of [
+      "What is 7+?",
+      "What is 7 mod 0?",
+      "7+8",
+      "Start at 5: .",
+      "In a>c,c>f go 3 from a.",
+      "Sum of 4?",
+      "In a>c,a>f go 1 from a.",
+      "",
+    ]) {
       expect(truth(text), text).toBeUndefined();
     }
   });
