@@ -20,7 +20,7 @@ import { ConfigError } from "../util/errors.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { withSnapshot } from "./engine.ts";
-import { type ModelRef, modelLabel, promptsFor, resolveModel } from "./model-ref.ts";
+import { type ModelRef, promptsFor, resolveModel } from "./model-ref.ts";
 import { numberBetween, oneOf, threadCount, wholeNumber } from "./options.ts";
 import { say } from "./output.ts";
 import { onInterrupt } from "./signals.ts";
@@ -171,8 +171,13 @@ function settingsOf(
 }
 
 /** A name that tells what it is and differs whenever a number could. */
-function defaultFile(model: ModelRef, benches: readonly Benchmark[], fingerprint: string, runs: string | undefined): string {
+function defaultFile(
+  { name, dir }: ModelRef,
+  benches: readonly Benchmark[],
+  fingerprint: string,
+  runs: string | undefined,
+): string {
   const plain = (text: string) => text.replace(/[^A-Za-z0-9._-]+/g, "-").slice(0, 60);
   const names = plain(benches.map(({ name }) => name).join("+"));
-  return join(runsRoot(runs), "evaluations", `${plain(modelLabel(model))}.${names}.${fingerprint.slice(0, 12)}.json`);
+  return join(runsRoot(runs), "evaluations", `${plain(run ? name : basename(dir))}.${names}.${fingerprint.slice(0, 12)}.json`);
 }

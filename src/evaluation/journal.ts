@@ -4,7 +4,7 @@
 
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { cutPartialLine, expectObject, readJsonl } from "../store/jsonl.ts";
+import { cutPartialLine, expectObject, type JsonObject, preview, readJsonl } from "../store/jsonl.ts";
 import { acquireLock, releaseLock } from "../store/lock.ts";
 import { DataError } from "../util/errors.ts";
 import type { AnswerText } from "./grading.ts";
@@ -84,13 +84,28 @@ export class Journal {
   #read(fingerprint: string): boolean {
     if (!existsSync(this.#file)) return false;
     try {
-      const [first, ...rows] = readJsonl(this.#file, (value, where) => expectObject(value, where), { growing: true });
-      if (first?.fingerprint !== fingerprint) return false;
-      for (const row of rows) this.#keep(row as unknown as JournalRow);
+      const [first, ...rows] = readJsonl(this.#file, (value, where) => ({ row: expectObject(value, where), where }), {
+        growing: true,
+      });
+      if (first?.row.fingerprint !== fingerprint) return false;
+      for (const row of rows.map(({ row, where }) => parseRow(row, where))) this.#keep(row);
       return true;
     } catch (error) {
       if (error instanceof DataError) return false; // damaged: nothing of it can be trusted
       throw error;
     }
   }
+}
+
+function parseRow(row: JsonObject, where: string): JournalRow {
+  const { bench, question, completions, judged, verdict } = row;
+  if (typeof judged === "string" && (typeof verdict === "boolean" || verdict === "failed")) return { judged, verdict };
+  if (typeof bench === "number" && typeof question === "number" && Array.isArray(completions) && completions.every(isAnswerText))
+    return { bench, question, completions };
+  throw new DataError(`${where}: expected completions of a question or a verdict, got ${preview(row)}.`);
+}
+
+function isAnswerText(value: unknown): value is AnswerText {
+  const { text, stopReason } = (value ?? {}) as Partial<AnswerText>;
+  return typeof text === "string" && (stopReason === "stop" || stopReason === "length");
 }

@@ -114,7 +114,11 @@ describe("evaluateBenches", () => {
 
   it("does not go on with a journal of other settings, or a damaged one", async () => {
     const whole = await run(await session());
-    for (const content of ['{"fingerprint":"two"}\n{"bench":0,"question":0,"completions":[]}\n', "not json\n"]) {
+    for (const content of [
+      '{"fingerprint":"two"}\n{"bench":0,"question":0,"completions":[]}\n',
+      "not json\n",
+      '{"fingerprint":"one"}\n{"bench":0,"question":0,"completions":[7]}\n',
+    ]) {
       let dropped = false;
       const options = await session({ onOpen: (journal) => (dropped = journal.dropped) });
       await evaluateBenches(await session({ journal: options.journal, answers: options.answers }), () => undefined);
