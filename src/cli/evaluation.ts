@@ -172,7 +172,7 @@ function settingsOf(
 
 /** A name that tells what it is and differs whenever a number could. */
 function defaultFile(
-  { name, dir }: ModelRef,
+  { name, dir, run }: ModelRef,
   benches: readonly Benchmark[],
   fingerprint: string,
   runs: string | undefined,
