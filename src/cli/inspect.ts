@@ -7,10 +7,17 @@ import { PHASES, type Phase, runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { openRun } from "../store/runs.ts";
 import { formatDuration, formatPercent, formatTable } from "../util/format.ts";
+import { embeddedFile, withBenchmarks } from "./benchmark-options.ts";
+import { showContamination } from "./contamination.ts";
+import { wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 
 interface InspectOptions {
   runs?: string;
+  contamination?: string;
+  benchDir?: string;
+  ngram: number;
+  top: number;
   json?: boolean;
 }
 
@@ -19,13 +26,29 @@ export function inspectCommand(): Command {
     .description("one run's phases, scores and health")
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--contamination <bench>", "overlap of the run's questions with a benchmark (name of rzero eval, or a file)")
+    .option("--bench-dir <dir>", "with --contamination: directory of benchmark files as downloaded; nothing is fetched")
+    .option("--ngram <words>", "with --contamination: words of a gram", wholeNumber(1), 8)
+    .option("--top <count>", "with --contamination: pairs to show", wholeNumber(0), 10)
     .option("--json", "print one JSON document")
-    .addHelpText("after", "\nExample:\n  rzero inspect tiny-001")
+    .addHelpText("after", "\nExamples:\n  rzero inspect tiny-001\n  rzero inspect tiny-001 --contamination math-500")
     .action(inspect);
 }
 
-function inspect(name: string, options: InspectOptions): void {
+async function inspect(name: string, options: InspectOptions): Promise<void> {
   const run = openRun(runsRoot(options.runs), name);
+  if (options.contamination !== undefined) {
+    await withBenchmarks(options.benchDir, (load) =>
+      showContamination(run, {
+        benchmark: embeddedFile(options.contamination ?? "") ?? options.contamination ?? "",
+        words: options.ngram,
+        worst: options.top,
+        load,
+        json: options.json,
+      }),
+    );
+    return;
+  }
   if (options.json) {
     printJson(describe(run));
     return;

@@ -7,6 +7,7 @@ import type { Override } from "../config/load.ts";
 import { CheckpointError, ConfigError, DataError, EngineError, errorText, InterruptedError, RunError } from "../util/errors.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { benchCommand } from "./bench.ts";
+import { compareCommand } from "./compare.ts";
 import { doctorCommand } from "./doctor.ts";
 import { evalCommand } from "./eval.ts";
 import { exportCommand } from "./export.ts";
@@ -32,6 +33,7 @@ function program(overrides: readonly Override[]): Command {
     listCommand(),
     inspectCommand(),
     evalCommand(),
+    compareCommand(),
     generateCommand(),
     scoreCommand(),
     sftCommand(),

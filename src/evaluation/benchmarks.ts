@@ -1,4 +1,5 @@
-// Benchmark questions with ground truth, read from JSON Lines. Never seen by anything that trains.
+// Benchmark questions with ground truth, and their own JSON Lines format. Never seen by anything that trains. Benchmarks of other
+// formats and places are load.ts.
 
 import { expectObject, preview, readJsonl } from "../store/jsonl.ts";
 import { DataError } from "../util/errors.ts";
@@ -26,7 +27,8 @@ export function readBench(file: string): BenchQuestion[] {
   return questions;
 }
 
-function parseQuestion(value: unknown, where: string): BenchQuestion {
+/** One row as a question. Errors: DataError `where: expected …` for a missing or wrong field. */
+export function parseQuestion(value: unknown, where: string): BenchQuestion {
   const row = expectObject(value, where);
   const question = textField(row.question, "question", where);
   const answer = typeof row.answer === "number" ? String(row.answer) : textField(row.answer, "answer", where);

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bootstrapMean, mean, meanAtK, pairedDifference, passAtK } from "./statistics.ts";
+import { bootstrapMean, expandedTail, mean, meanAtK, pairedDifference, passAtK } from "./statistics.ts";
 
 /** mulberry32, a small seeded generator. */
 function randomOf(seed: number): () => number {
@@ -26,16 +26,66 @@ describe("bootstrap of a mean", () => {
     expect(bootstrapMean([0, 1, 2], randomOf(7))).toEqual(bootstrapMean([0, 1, 2], randomOf(7)));
     expect(() => bootstrapMean([], randomOf(1))).toThrow("internal");
   });
-  it("covers the truth about 95 times in 100", () => {
-    const random = randomOf(3);
+  it("leaves out what Student's distribution asks for", () => {
+    // 2.5 % for many questions; Φ(−t·√(n / (n − 1))) with t = 2.0452 for 30 and 2.2622 for 10.
+    expect(expandedTail(1e6)).toBeCloseTo(0.025, 5);
+    expect(expandedTail(30)).toBeCloseTo(0.01875, 4);
+    expect(expandedTail(10)).toBeCloseTo(0.00855, 4);
+    expect(expandedTail(1)).toBe(0);
+  });
+});
+
+describe("simulated coverage of 95 % intervals, 2,000 trials each", () => {
+  /** Share of trials whose interval holds the truth. */
+  function coverage(truth: number, trial: (random: () => number) => readonly [number, number]): number {
+    const random = randomOf(11);
     let covered = 0;
-    for (let trial = 0; trial < 200; trial++) {
-      const values = Array.from({ length: 60 }, () => (random() < 0.4 ? 1 : 0));
-      const { ci95 } = bootstrapMean(values, random, { resamples: 400 });
-      if (ci95[0] <= 0.4 && 0.4 <= ci95[1]) covered++;
+    for (let i = 0; i < 2000; i++) {
+      const [low, high] = trial(random);
+      if (low <= truth && truth <= high) covered++;
     }
-    expect(covered).toBeGreaterThan(176);
-    expect(covered).toBeLessThan(200);
+    return covered / 2000;
+  }
+  const options = { resamples: 400 };
+  /** mean@k of a question whose chance is uniform in [0, 2p]. */
+  const shareOf = (random: () => number, p: number, k: number) => {
+    const chance = 2 * p * random();
+    let right = 0;
+    for (let i = 0; i < k; i++) if (random() < chance) right++;
+    return right / k;
+  };
+  const design = (n: number, p: number, k: number) => (random: () => number) =>
+    bootstrapMean(
+      Array.from({ length: n }, () => shareOf(random, p, k)),
+      random,
+      options,
+    ).ci95;
+
+  it.each([
+    [30, 0.3, 32],
+    [40, 0.4, 8],
+    [100, 0.2, 1],
+    [250, 0.45, 1],
+  ])("%i questions, chance %d, mean@%i", (n, p, k) => {
+    const share = coverage(p, design(n, p, k));
+    expect(share).toBeGreaterThanOrEqual(0.93);
+    expect(share).toBeLessThanOrEqual(0.97);
+  });
+
+  it("of a paired difference, and its p value under no difference", () => {
+    let below = 0;
+    const share = coverage(0.1, (random) => {
+      const chances = Array.from({ length: 100 }, () => 0.2 + 0.5 * random());
+      const a = chances.map((chance) => (random() < chance + 0.1 ? 1 : 0));
+      const b = chances.map((chance) => (random() < chance ? 1 : 0));
+      const c = chances.map((chance) => (random() < chance ? 1 : 0));
+      if (pairedDifference(b, c, random, options).pValue < 0.05) below++;
+      return pairedDifference(a, b, random, options).ci95;
+    });
+    expect(share).toBeGreaterThanOrEqual(0.93);
+    expect(share).toBeLessThanOrEqual(0.97);
+    expect(below / 2000).toBeGreaterThan(0.025);
+    expect(below / 2000).toBeLessThan(0.075);
   });
 });
 
@@ -69,6 +119,20 @@ describe("paired difference", () => {
   });
   it("refuses different numbers of questions", () => {
     expect(() => pairedDifference([1], [1, 2], randomOf(1))).toThrow("internal: pairedDifference got 1 and 2");
+  });
+});
+
+describe("pass@k of sampled questions", () => {
+  it("is unbiased: its mean over draws of n samples is the chance that k independent ones hold a right one", () => {
+    // All outcomes of n = 6 independent samples, each weighted by its probability: no simulation error.
+    const choose = (n: number, k: number): number => (k === 0 ? 1 : (choose(n - 1, k - 1) * n) / k);
+    for (const chance of [0.05, 0.3, 0.9])
+      for (let k = 1; k <= 6; k++) {
+        let expected = 0;
+        for (let c = 0; c <= 6; c++)
+          expected += choose(6, c) * chance ** c * (1 - chance) ** (6 - c) * passAtK({ samples: 6, correct: c, k });
+        expect(expected).toBeCloseTo(1 - (1 - chance) ** k, 12);
+      }
   });
 });
 

@@ -1,6 +1,7 @@
 // Statistics of evaluations: means with bootstrap intervals over questions, paired differences, pass@k, mean@k.
 // Knows numbers only; randomness comes in as a function. The question is the unit of resampling, never the sample.
-// Source: percentile bootstrap (Efron); pass@k as in Chen et al. 2021, arXiv 2107.03374.
+// Sources: expanded percentile bootstrap, Hesterberg, "What Teachers Should Know about the Bootstrap" (2015), section 3.4: the plain
+// percentile interval of 30 questions covers 92.7 % instead of 95 %; pass@k as in Chen et al. 2021, arXiv 2107.03374.
 
 /** Uniform in [0, 1). */
 export type Random = () => number;
@@ -11,7 +12,7 @@ export interface BootstrapOptions {
   readonly resamples?: number;
 }
 
-/** A mean with its 95 % percentile bootstrap interval [low, high]. */
+/** A mean with its 95 % bootstrap interval [low, high]. */
 export interface BootstrapMean {
   readonly mean: number;
   readonly ci95: readonly [number, number];
@@ -34,7 +35,7 @@ export function mean(values: ArrayLike<number>): number {
 
 /** Mean of per-question values with its bootstrap interval over questions. Errors: internal, when there are none. */
 export function bootstrapMean(values: ArrayLike<number>, random: Random, options: BootstrapOptions = {}): BootstrapMean {
-  return { mean: mean(values), ci95: interval(bootstrapMeans(values, random, options)) };
+  return { mean: mean(values), ci95: interval(bootstrapMeans(values, random, options), values.length) };
 }
 
 /** Paired comparison: entry i of `a` and of `b` belong to one question. Errors: internal, when the lengths differ. */
@@ -54,7 +55,7 @@ export function pairedDifference(
     if (value >= 0) atLeastZero++;
   }
   const pValue = Math.min(1, (2 * (Math.min(atMostZero, atLeastZero) + 1)) / (means.length + 1));
-  return { difference: mean(differences), ci95: interval(means), pValue };
+  return { difference: mean(differences), ci95: interval(means, a.length), pValue };
 }
 
 /**
@@ -88,8 +89,36 @@ function bootstrapMeans(values: ArrayLike<number>, random: Random, { resamples =
   return means.sort();
 }
 
-function interval(sorted: Float64Array): [number, number] {
-  return [quantile(sorted, 0.025), quantile(sorted, 0.975)];
+/** Quantiles of resampled means that cover 95 % for n questions. */
+function interval(sorted: Float64Array, n: number): [number, number] {
+  const tail = expandedTail(n);
+  return [quantile(sorted, tail), quantile(sorted, 1 - tail)];
+}
+
+const Z_975 = 1.959963984540054;
+
+/**
+ * Share of resampled means to leave out on each side: Φ(−t·√(n / (n − 1))) with t the 97.5 % point of Student's distribution with
+ * n − 1 degrees of freedom. Makes up for the resamples' variance, which is short by (n − 1)/n, and for the normal's thin tails.
+ */
+export function expandedTail(n: number): number {
+  if (n < 2) return 0;
+  const z = Z_975;
+  const nu = n - 1;
+  // Student's quantile by its expansion in 1/ν (Abramowitz and Stegun 26.7.5): below 0.5 % off from ν = 3.
+  const t =
+    z +
+    (z ** 3 + z) / (4 * nu) +
+    (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * nu ** 2) +
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * nu ** 3);
+  return normalTail(t * Math.sqrt(n / nu));
+}
+
+/** Upper tail of the standard normal for x ≥ 0 (Abramowitz and Stegun 26.2.17, off by less than 7.5e-8). */
+function normalTail(x: number): number {
+  const k = 1 / (1 + 0.2316419 * x);
+  const series = k * (0.31938153 + k * (-0.356563782 + k * (1.781477937 + k * (-1.821255978 + k * 1.330274429))));
+  return (Math.exp((-x * x) / 2) / Math.sqrt(2 * Math.PI)) * series;
 }
 
 /** Linear interpolation between order statistics. */

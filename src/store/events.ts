@@ -82,7 +82,7 @@ export interface Score {
   readonly categories: Readonly<Record<string, number>>;
   readonly kinds: Readonly<Record<string, number>>;
   readonly levels: Readonly<Record<string, number>>;
-  /** Answers without a box, and answers cut at the token limit: counts over all samples; both are wrong unless boxed in time. */
+  /** Answers without a box, and answers cut at the token limit: counts over all samples; both are wrong. */
   readonly unparsed: number;
   readonly truncated: number;
 }

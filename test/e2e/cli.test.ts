@@ -48,6 +48,7 @@ describe("usage", () => {
       "list",
       "inspect",
       "eval",
+      "compare",
       "generate",
       "score",
       "sft",
@@ -264,7 +265,18 @@ describe("models", () => {
     expect(status).toBe(0);
     expect(JSON.parse(stdout)).toMatchObject({
       model,
-      benches: [{ name: "questions", questions: 2, samples: 2, temperature: 1, mean: 0, ci95: [0, 0], passAtK: 0, unparsed: 4 }],
+      benches: [
+        {
+          name: "questions",
+          questions: 2,
+          samples: 2,
+          temperature: 1,
+          mean: 0,
+          ci95: [0, 1 - Math.sqrt(0.025)],
+          passAtK: 0,
+          unparsed: 4,
+        },
+      ],
     });
   });
 });
