@@ -19,6 +19,7 @@ import { splitOverrides } from "./overrides.ts";
 import { resumeCommand } from "./resume.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
+import { serveCommand } from "./serve.ts";
 import { sftCommand } from "./sft.ts";
 
 function program(overrides: readonly Override[]): Command {
@@ -37,6 +38,7 @@ function program(overrides: readonly Override[]): Command {
     sftCommand(),
     gradeCommand(),
     exportCommand(),
+    serveCommand(),
     benchCommand(),
     doctorCommand(),
   ];

@@ -3,7 +3,14 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { ModelHost } from "./model-host.ts";
-import { type ProgressReport, type RequestMessage, type ResponseMessage, toWireError, type WorkerOptions } from "./protocol.ts";
+import {
+  type LiveMessage,
+  type ProgressReport,
+  type RequestMessage,
+  type ResponseMessage,
+  toWireError,
+  type WorkerOptions,
+} from "./protocol.ts";
 
 function serve(port: MessagePort, host: ModelHost): void {
   const answer = (message: ResponseMessage) => port.postMessage(message);
@@ -26,4 +33,5 @@ function serve(port: MessagePort, host: ModelHost): void {
 }
 
 if (parentPort === null) throw new Error("internal: worker.ts runs in a worker thread only");
-serve(parentPort, new ModelHost(workerData as WorkerOptions));
+const port = parentPort;
+serve(port, new ModelHost(workerData as WorkerOptions, (news: LiveMessage) => port.postMessage(news)));

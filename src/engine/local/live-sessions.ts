@@ -1,0 +1,95 @@
+// The live batches of a worker: each runs step after step while it has work and gives way to messages after every step.
+// Reports go out at most every few milliseconds, the end of a completion at once. Knows no HTTP and no sampling.
+
+import { setImmediate } from "node:timers/promises";
+import { EngineError } from "../../util/errors.ts";
+import type { LiveRequest, LiveStats } from "../types.ts";
+import type { LiveBatch } from "./live-sampler.ts";
+import type { LiveReport } from "./live-slots.ts";
+import { type LiveMessage, toWireError } from "./protocol.ts";
+
+interface Session {
+  readonly batch: LiveBatch;
+  readonly reportMs: number;
+  busy: boolean;
+  closed: boolean;
+}
+
+/** See the file header. Calls must not overlap. */
+export class LiveSessions {
+  readonly #tell: (message: LiveMessage) => void;
+  readonly #sessions = new Map<number, Session>();
+  #next = 1;
+
+  constructor(tell: (message: LiveMessage) => void) {
+    this.#tell = tell;
+  }
+
+  /** Takes over a batch; returns its session. */
+  open(batch: LiveBatch, reportMs: number): number {
+    const session = this.#next++;
+    this.#sessions.set(session, { batch, reportMs, busy: false, closed: false });
+    return session;
+  }
+
+  /** Errors: ConfigError, DataError (the request); EngineError (no such session). */
+  add(session: number, id: number, request: LiveRequest): void {
+    const found = this.#find(session);
+    found.batch.add(id, request);
+    if (!found.busy) void this.#work(session, found);
+  }
+
+  cancel(session: number, id: number): void {
+    this.#sessions.get(session)?.batch.cancel(id);
+  }
+
+  stats(session: number): LiveStats {
+    return this.#find(session).batch.stats;
+  }
+
+  close(session: number): void {
+    const found = this.#sessions.get(session);
+    if (found === undefined) return;
+    this.#sessions.delete(session);
+    found.closed = true;
+    found.batch.dispose();
+  }
+
+  closeAll(): void {
+    for (const session of [...this.#sessions.keys()]) this.close(session);
+  }
+
+  #find(session: number): Session {
+    const found = this.#sessions.get(session);
+    if (found === undefined) throw new EngineError(`engine: expected an open live session, got one that has ended (${session}).`);
+    return found;
+  }
+
+  /** Steps while there is work. A step that fails ends the session. */
+  async #work(session: number, work: Session): Promise<void> {
+    work.busy = true;
+    try {
+      // The caller's answer goes out before the first step.
+      await setImmediate();
+      let last = 0;
+      while (!work.closed && work.batch.step()) {
+        const now = performance.now();
+        if (now - last >= work.reportMs) {
+          last = now;
+          this.#report(session, work.batch.takeReports());
+        } else if (work.batch.hasEnded) this.#report(session, work.batch.takeReports("ended"));
+        await setImmediate();
+      }
+      if (!work.closed) this.#report(session, work.batch.takeReports());
+    } catch (error) {
+      this.close(session);
+      this.#tell({ kind: "live", session, reports: [], error: toWireError(error) });
+    } finally {
+      work.busy = false;
+    }
+  }
+
+  #report(session: number, reports: LiveReport[]): void {
+    if (reports.length > 0) this.#tell({ kind: "live", session, reports });
+  }
+}

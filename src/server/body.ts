@@ -1,0 +1,56 @@
+// Reads the JSON body of a request within a limit. Knows node:http's request and nothing of routes.
+
+import type { IncomingMessage } from "node:http";
+import { errorText } from "../util/errors.ts";
+import { formatBytes } from "../util/format.ts";
+import { badRequest, Problem } from "./problem.ts";
+
+/**
+ * The parsed body. A declared length over the limit is refused before anything is read; `go` is called when reading begins.
+ * Errors: Problem 400 (not UTF-8, not JSON, cut off), 413 (too large), 415 (not declared as JSON).
+ */
+export async function readJsonBody(request: IncomingMessage, limit: number, go: () => void): Promise<unknown> {
+  const declared = Number(request.headers["content-length"] ?? 0);
+  if (declared > limit) throw tooLarge(limit, declared);
+  // A page in a browser can send other types to this machine without asking; JSON it cannot.
+  const type = (request.headers["content-type"] ?? "").split(";", 1)[0].trim().toLowerCase();
+  if (type !== "application/json" && !type.endsWith("+json"))
+    throw new Problem(415, `content-type: expected application/json, got ${type === "" ? "none" : `"${type}"`}.`);
+  go();
+  return parse(await readBytes(request, limit));
+}
+
+async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
+  const chunks: Buffer[] = [];
+  let bytes = 0;
+  try {
+    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+      bytes += chunk.length;
+      if (bytes > limit) throw tooLarge(limit, bytes);
+      chunks.push(chunk);
+    }
+  } catch (error) {
+    if (error instanceof Problem) throw error;
+    throw badRequest(`body: expected all of it, got ${bytes} bytes and then ${errorText(error)}.`);
+  }
+  return Buffer.concat(chunks, bytes);
+}
+
+function tooLarge(limit: number, got: number): Problem {
+  const message = `body: expected at most ${formatBytes(limit)}, got ${got > limit ? "at least " : ""}${formatBytes(got)}.`;
+  return new Problem(413, message, { code: "request_too_large", close: true });
+}
+
+function parse(bytes: Buffer): unknown {
+  let text: string;
+  try {
+    text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);
+  } catch {
+    throw badRequest("body: expected UTF-8, got other bytes.");
+  }
+  try {
+    return JSON.parse(text);
+  } catch (error) {
+    throw badRequest(`body: expected JSON, got ${text === "" ? "nothing" : errorText(error)}.`);
+  }
+}
