@@ -3,6 +3,7 @@
 // Departures: a text prompt gets no special tokens by itself (as in all of rzero); completions end at the model's context
 // with finish_reason "length" instead of being refused; a prompt listed twice with a seed gives equal completions (use `n`).
 
+import { setImmediate } from "node:timers/promises";
 import { Fields, wrong } from "./fields.ts";
 import type { Choice, Delta, Generation, GenerationPlan } from "./generation.ts";
 import type { Exchange } from "./http.ts";
@@ -24,14 +25,15 @@ interface PromptText {
 }
 
 const DEFAULT_MAX_TOKENS = 16;
+const LONGEST_TURN_MS = 10;
 
 /** Answers one request. Errors: Problem. */
 export async function completions(service: Service, exchange: Exchange): Promise<void> {
-  const request = readRequest(service, new Fields(await exchange.json()));
+  const request = await readRequest(service, new Fields(await exchange.json()));
   await service.run(exchange, request.plan, presenter(service, request));
 }
 
-function readRequest(service: Service, fields: Fields): CompletionRequest {
+async function readRequest(service: Service, fields: Fields): Promise<CompletionRequest> {
   service.checkModel(fields.string("model"));
   const { tokenizer, live } = service.model;
   const sampling = readSamplingFields(fields, tokenizer, live.vocabSize);
@@ -41,7 +43,7 @@ function readRequest(service: Service, fields: Fields): CompletionRequest {
   const logprobs = readLogprobs(fields);
   const value = fields.raw("prompt");
   fields.end();
-  const prompts = readPrompts(service, value);
+  const prompts = await readPrompts(service, value);
   if (prompts.length * sampling.n > MOST_COMPLETIONS)
     throw wrong("prompt", `at most ${MOST_COMPLETIONS} completions in one request`, prompts.length * sampling.n);
   for (const { tokens } of prompts) service.checkPrompt(tokens, maxTokens, "prompt");
@@ -68,18 +70,24 @@ function most(...values: (number | undefined)[]): number | undefined {
   return known.length > 0 ? Math.max(...known) : undefined;
 }
 
-/** A string, strings, token ids, or lists of them. */
-function readPrompts(service: Service, value: unknown): PromptText[] {
+/** A string, strings, token ids, or lists of them. A long list gives way to other requests between its entries. */
+async function readPrompts(service: Service, value: unknown): Promise<PromptText[]> {
   if (typeof value === "string") return [ofText(service, value)];
   const expected = "a string, token ids, or a list of one of them";
   if (!Array.isArray(value) || value.length === 0) throw wrong("prompt", expected, value);
   if (value.every(isToken)) return [ofTokens(service, value)];
   if (value.length > MOST_COMPLETIONS) throw wrong("prompt", `at most ${MOST_COMPLETIONS} prompts`, value.length);
-  return value.map((item: unknown) => {
-    if (typeof item === "string") return ofText(service, item);
-    if (Array.isArray(item) && item.every(isToken)) return ofTokens(service, item);
-    throw wrong("prompt", expected, item);
-  });
+  const prompts: PromptText[] = [];
+  let last = performance.now();
+  for (const item of value as unknown[]) {
+    if (typeof item === "string") prompts.push(ofText(service, item));
+    else if (Array.isArray(item) && item.every(isToken)) prompts.push(ofTokens(service, item));
+    else throw wrong("prompt", expected, item);
+    if (performance.now() - last < LONGEST_TURN_MS) continue;
+    await setImmediate();
+    last = performance.now();
+  }
+  return prompts;
 }
 
 function isToken(value: unknown): value is number {

@@ -55,6 +55,7 @@ export class HttpServer {
   readonly #routes: readonly Route[];
   readonly #options: HttpOptions;
   readonly #keyDigest: Buffer | undefined;
+  #port = 0;
   #closing = false;
   #active = 0;
   #quiet: () => void = () => {};
@@ -90,8 +91,9 @@ export class HttpServer {
     this.#server.on("clientError", refuseGarbage);
   }
 
+  /** The port that it has, or had. */
   get port(): number {
-    return (this.#server.address() as AddressInfo).port;
+    return this.#port;
   }
 
   /** Where it listens, for people. */
@@ -125,7 +127,10 @@ export class HttpServer {
       this.#server.once("error", (error: NodeJS.ErrnoException) =>
         reject(new ConfigError(`port: expected one that is free on ${host}, got ${port} (${error.code ?? error.message}).`)),
       );
-      this.#server.listen(port, host.replace(/^\[|\]$/g, ""), () => resolve());
+      this.#server.listen(port, host.replace(/^\[|\]$/g, ""), () => {
+        this.#port = (this.#server.address() as AddressInfo).port;
+        resolve();
+      });
     });
   }
 

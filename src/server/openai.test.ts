@@ -107,7 +107,12 @@ describe("completions", () => {
       const body = { model, prompt: ["One", "Two"], n: 2, seed: 5, max_tokens: 60, logprobs: 2, echo: true, stop };
       const whole = await client.completions.create({ ...body, stream: false });
       const stream = await client.completions.create({ ...body, stream: true, stream_options: { include_usage: true } });
-      const parts = whole.choices.map(() => ({ text: "", tokens: [] as number[], offsets: [] as number[], reason: "" as string | null }));
+      const parts = whole.choices.map(() => ({
+        text: "",
+        tokens: [] as number[],
+        offsets: [] as number[],
+        reason: "" as string | null,
+      }));
       let usage: OpenAI.CompletionUsage | undefined;
       let events = 0;
       for await (const event of stream) {
@@ -134,7 +139,14 @@ describe("completions", () => {
     const weights = new Float32Array(sequence.length - 1).fill(1);
     const [scored] = await snapshot.logprobs([{ tokens: Int32Array.from(sequence), weights }]);
     for (const max_tokens of [0, 1]) {
-      const answer = await client.completions.create({ model, prompt: sequence, echo: true, logprobs: 1, max_tokens, temperature: 0 });
+      const answer = await client.completions.create({
+        model,
+        prompt: sequence,
+        echo: true,
+        logprobs: 1,
+        max_tokens,
+        temperature: 0,
+      });
       const { text, logprobs } = answer.choices[0];
       expect(text.startsWith(tokenizer.decode(sequence))).toBe(true);
       expect(logprobs?.token_logprobs?.slice(0, sequence.length)).toEqual([null, ...scored]);
@@ -156,14 +168,17 @@ describe("completions", () => {
     const { body } = await post("/v1/completions", { prompt: sequence, prompt_logprobs: 0, max_tokens: 1, temperature: 0 });
     const weights = new Float32Array(sequence.length - 1).fill(1);
     const [scored] = await snapshot.logprobs([{ tokens: Int32Array.from(sequence), weights }]);
-    const rows = (body as { choices: { prompt_logprobs: (Record<string, { logprob: number }> | null)[] }[] }).choices[0].prompt_logprobs;
+    const rows = (body as { choices: { prompt_logprobs: (Record<string, { logprob: number }> | null)[] }[] }).choices[0]
+      .prompt_logprobs;
     expect(rows[0]).toBeNull();
     expect(rows.slice(1).map((row, i) => row![sequence[i + 1]].logprob)).toEqual([...scored]);
   });
 
   it("draws the same with a seed however many others run, and different without", async () => {
     const ask = (seed?: number) =>
-      client.completions.create({ model, prompt: "The answer is", max_tokens: 50, seed, n: 2 }).then(({ choices }) => choices.map(({ text }) => text));
+      client.completions
+        .create({ model, prompt: "The answer is", max_tokens: 50, seed, n: 2 })
+        .then(({ choices }) => choices.map(({ text }) => text));
     const alone = await ask(7);
     const crowd = await Promise.all(Array.from({ length: 40 }, (_, i) => ask(i % 10)));
     for (const [i, texts] of crowd.entries()) expect(texts).toEqual(i % 10 === 7 ? alone : crowd[i % 10]);
@@ -173,14 +188,24 @@ describe("completions", () => {
 });
 
 describe("chat completions", () => {
-  const messages = golden.chat[0].messages as OpenAI.ChatCompletionMessageParam[];
+  const messages = golden.chat.messages as OpenAI.ChatCompletionMessageParam[];
 
   it("renders the chat template and continues it", async () => {
     const tokens = tokenizer.encode(tokenizer.renderChat(messages as never));
-    const [[offline]] = await snapshot.sample([{ tokens }], samplingParams({ n: 1, temperature: 0, maxTokens: 20, stopTokens: tokenizer.stopTokens }));
+    const [[offline]] = await snapshot.sample(
+      [{ tokens }],
+      samplingParams({ n: 1, temperature: 0, maxTokens: 20, stopTokens: tokenizer.stopTokens }),
+    );
     const parts = messages.map((message) => ({ ...message, content: [{ type: "text", text: message.content }] }));
     for (const asked of [messages, parts as never]) {
-      const answer = await client.chat.completions.create({ model, messages: asked, temperature: 0, max_completion_tokens: 20, logprobs: true, top_logprobs: 2 });
+      const answer = await client.chat.completions.create({
+        model,
+        messages: asked,
+        temperature: 0,
+        max_completion_tokens: 20,
+        logprobs: true,
+        top_logprobs: 2,
+      });
       expect(answer.choices[0].message.content).toBe(offline.text);
       expect(answer.usage?.prompt_tokens).toBe(tokens.length);
       const content = answer.choices[0].logprobs!.content!;
@@ -230,7 +255,9 @@ describe("a client that goes away", () => {
       controller.abort();
       await expect(going).rejects.toThrow();
       await drained();
-      expect((await other).choices[0].text).toBe((await client.completions.create({ model, prompt: "Hi", max_tokens: 40, seed: 1 })).choices[0].text);
+      expect((await other).choices[0].text).toBe(
+        (await client.completions.create({ model, prompt: "Hi", max_tokens: 40, seed: 1 })).choices[0].text,
+      );
     });
   }
 });
@@ -281,7 +308,16 @@ describe("requests that cannot be served", () => {
 
   it("a wrong model is a 404; harmless fields pass", async () => {
     await expect(client.completions.create({ model: "gpt", prompt: "a" })).rejects.toThrow(OpenAI.NotFoundError);
-    const harmless = { user: "u", metadata: {}, logit_bias: {}, frequency_penalty: 0, best_of: 1, min_p: 0, stop: null, suffix: null };
+    const harmless = {
+      user: "u",
+      metadata: {},
+      logit_bias: {},
+      frequency_penalty: 0,
+      best_of: 1,
+      min_p: 0,
+      stop: null,
+      suffix: null,
+    };
     expect((await post("/v1/completions", { prompt: "a\ud800", max_tokens: 1, ...harmless })).status).toBe(200);
   });
 });
