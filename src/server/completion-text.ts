@@ -1,9 +1,8 @@
 // The text of one completion while its tokens arrive: parts of characters are held back until they are whole, and so is what may
 // be the beginning of a stop string. The parts put together are the text that `sample` gives. Knows no HTTP.
 
-import type { Completion, Tokenizer } from "../engine/types.ts";
-
-const REPLACEMENT = "\uFFFD";
+import type { Completion } from "../engine/types.ts";
+import { REPLACEMENT, type TokenTexts } from "./token-texts.ts";
 
 /** What ends a completion. */
 export interface StopRule {
@@ -15,19 +14,18 @@ export interface StopRule {
 export class CompletionText {
   /** What ended it: a stop token, a stop string; undefined while it goes on or when it ran out of length. */
   stoppedBy: number | string | undefined;
-  readonly #decode: Tokenizer["decode"];
+  readonly #texts: TokenTexts;
   readonly #stop: StopRule;
   readonly #tokens: number[] = [];
   /** Decoded text, without an incomplete last character. */
   #text = "";
   #taken = 0;
   #ended = false;
-  /** Tokens before `read` are in #text; those from `prefix` on are decoded again for context. */
-  #prefix = 0;
+  /** Tokens before `read` are in #text. */
   #read = 0;
 
-  constructor(decode: Tokenizer["decode"], stop: StopRule) {
-    this.#decode = decode;
+  constructor(texts: TokenTexts, stop: StopRule) {
+    this.#texts = texts;
     this.#stop = stop;
   }
 
@@ -60,12 +58,27 @@ export class CompletionText {
 
   #advance(end: number, last: boolean): void {
     if (end <= this.#read) return;
-    const known = this.#decode(this.#tokens.slice(this.#prefix, this.#read));
-    const now = this.#decode(this.#tokens.slice(this.#prefix, end));
+    const { from, known } = this.#context();
+    const now = this.#decode(this.#tokens.slice(from, end));
     if (!last && now.endsWith(REPLACEMENT)) return;
     this.#text += now.slice(known.length);
-    this.#prefix = this.#read;
     this.#read = end;
+  }
+
+  /** The last tokens that were read, back to one that is text by itself (some decoders look at the token before), and their text. */
+  #context(): { from: number; known: string } {
+    let from = this.#read;
+    while (from > 0) {
+      from--;
+      const piece = this.#texts.of(this.#tokens[from]);
+      if (piece !== "" && !piece.includes(REPLACEMENT)) break;
+    }
+    const one = from === this.#read - 1;
+    return { from, known: one ? this.#texts.of(this.#tokens[from]) : this.#decode(this.#tokens.slice(from, this.#read)) };
+  }
+
+  #decode(tokens: readonly number[]): string {
+    return this.#texts.decode(tokens);
   }
 
   /** Ends the text before the first stop string. */

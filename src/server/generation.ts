@@ -2,9 +2,10 @@
 // what is new. Knows the live sampler and no form of answer.
 
 import { randomInt } from "node:crypto";
-import type { Completion, LiveCall, LiveSampler, LiveUpdate, SamplingParams, Tokenizer, TopTokens } from "../engine/types.ts";
+import type { Completion, LiveCall, LiveSampler, LiveUpdate, SamplingParams, TopTokens } from "../engine/types.ts";
 import { CompletionText } from "./completion-text.ts";
 import { type SamplingFields, stopRuleOf } from "./sampling-fields.ts";
+import type { TokenTexts } from "./token-texts.ts";
 
 /** What to generate. */
 export interface GenerationPlan {
@@ -103,14 +104,13 @@ export class Generation {
   #wake: () => void = () => {};
   #news = false;
 
-  constructor(live: LiveSampler, tokenizer: Tokenizer, plan: GenerationPlan) {
+  constructor(live: LiveSampler, texts: TokenTexts, plan: GenerationPlan) {
     const { n, seed, temperature, topP, topK, stopTokens, stopStrings } = plan.sampling;
     const shared = { n, temperature, topP, topK, stopTokens, stopStrings, maxTokens: plan.maxTokens };
     this.promptScores = plan.prompts.map(() => ({ tokens: [], logprobs: [], top: [] }));
     const rule = stopRuleOf(plan.sampling);
-    const decode = (tokens: ArrayLike<number>) => tokenizer.decode(tokens);
     this.choices = plan.prompts.flatMap((_, prompt) =>
-      Array.from({ length: n }, (__, sample) => new Choice(prompt * n + sample, prompt, new CompletionText(decode, rule))),
+      Array.from({ length: n }, (__, sample) => new Choice(prompt * n + sample, prompt, new CompletionText(texts, rule))),
     );
     for (const [prompt, tokens] of plan.prompts.entries()) {
       const params: SamplingParams = { ...shared, seed: seed ?? randomInt(LARGEST_SEED) };

@@ -2,39 +2,12 @@
 // A token that is part of a character has no text of its own; it is shown as `token_id:N`, so that two of them stay two.
 // Sources: OpenAI API reference ("logprobs" of completions and of chat completions), vLLM for `prompt_logprobs`.
 
-import type { Tokenizer, TopTokens } from "../engine/types.ts";
+import type { TopTokens } from "../engine/types.ts";
 import type { ScoredTokens } from "./generation.ts";
+import { REPLACEMENT, type TokenTexts } from "./token-texts.ts";
 
-const REPLACEMENT = "\uFFFD";
 /** JSON has no infinity; vLLM sends this. */
 const LEAST = -9999;
-
-/** Texts of single tokens, kept. */
-export class TokenTexts {
-  readonly #tokenizer: Tokenizer;
-  readonly #texts = new Map<number, string>();
-
-  constructor(tokenizer: Tokenizer) {
-    this.#tokenizer = tokenizer;
-  }
-
-  of(token: number, asId = false): string {
-    if (asId) return `token_id:${token}`;
-    let text = this.#texts.get(token);
-    if (text === undefined) {
-      text = this.#tokenizer.decode([token]);
-      if (text.includes(REPLACEMENT)) text = `token_id:${token}`;
-      this.#texts.set(token, text);
-    }
-    return text;
-  }
-
-  /** Length in the text of a completion; a part of a character counts nothing. */
-  lengthOf(token: number): number {
-    const text = this.of(token);
-    return text.startsWith("token_id:") ? 0 : text.length;
-  }
-}
 
 /** `logprobs` of a completion. The entries of a prompt's first token are null. */
 export interface CompletionLogprobs {
@@ -61,7 +34,7 @@ export function completionLogprobs(
   const out: CompletionLogprobs = { tokens: [], token_logprobs: [], top_logprobs: form.top > 0 ? [] : null, text_offset: [] };
   let { offset } = form;
   const add = (token: number, logprob: number | null, alternatives: Record<string, number> | null) => {
-    out.tokens.push(texts.of(token, form.asIds));
+    out.tokens.push(texts.shown(token, form.asIds));
     out.token_logprobs.push(logprob);
     out.top_logprobs?.push(alternatives);
     out.text_offset.push(offset);
@@ -79,7 +52,7 @@ export function completionLogprobs(
 function topRecord(texts: TokenTexts, top: TopTokens, token: number, logprob: number, asIds: boolean): Record<string, number> {
   const record: Record<string, number> = {};
   for (const [i, other] of [...top.tokens, token].entries())
-    record[texts.of(other, asIds)] ??= finite(i < top.tokens.length ? top.logprobs[i] : logprob);
+    record[texts.shown(other, asIds)] ??= finite(i < top.tokens.length ? top.logprobs[i] : logprob);
   return record;
 }
 
@@ -94,8 +67,12 @@ export interface ChatLogprob {
 /** `logprobs.content` of a chat completion, or of one part of a stream. */
 export function chatLogprobs(texts: TokenTexts, { tokens, logprobs, top }: ScoredTokens, asIds: boolean): ChatLogprob[] {
   const one = (token: number, logprob: number) => {
-    const text = texts.of(token, asIds);
-    return { token: text, logprob: finite(logprob), bytes: text.startsWith("token_id:") ? null : [...Buffer.from(text)] };
+    const text = texts.shown(token, asIds);
+    return {
+      token: text,
+      logprob: finite(logprob),
+      bytes: asIds || texts.of(token).includes(REPLACEMENT) ? null : [...Buffer.from(text)],
+    };
   };
   return tokens.map((token, i) => ({
     ...one(token, logprobs[i]),
@@ -115,7 +92,7 @@ export function promptLogprobs(
       const record: Record<string, object> = {};
       const ids = top[i]?.tokens.slice(0, count) ?? [];
       const add = (id: number, logprob: number, rank: number | null) => {
-        record[id] ??= { logprob: finite(logprob), rank, decoded_token: texts.of(id) };
+        record[id] ??= { logprob: finite(logprob), rank, decoded_token: texts.shown(id) };
       };
       for (const [rank, id] of ids.entries()) add(id, top[i].logprobs[rank], rank + 1);
       add(token, logprobs[i], null);

@@ -6,9 +6,9 @@ import type { LiveSampler, Tokenizer } from "../engine/types.ts";
 import { preview } from "./fields.ts";
 import { type Choice, type Delta, Generation, type GenerationPlan } from "./generation.ts";
 import { type Exchange, sendJson } from "./http.ts";
-import { TokenTexts } from "./logprobs.ts";
 import { badRequest, Problem, toProblem } from "./problem.ts";
 import { EventStream } from "./sse.ts";
+import { TokenTexts } from "./token-texts.ts";
 
 /** A model to serve. */
 export interface ServedModel {
@@ -111,7 +111,7 @@ export class Service {
   async run(exchange: Exchange, plan: GenerationPlan, presenter: Presenter): Promise<void> {
     const { gone, response } = exchange;
     if (gone.aborted) return;
-    const generation = new Generation(this.model.live, this.model.tokenizer, plan);
+    const generation = new Generation(this.model.live, this.texts, plan);
     gone.addEventListener("abort", () => generation.cancel(), { once: true });
     if (plan.sampling.stream) {
       await this.#stream(exchange, generation, plan, presenter);
@@ -132,24 +132,26 @@ export class Service {
     let open = generation.choices.slice();
     while (!gone.aborted) {
       const { state } = generation;
-      for (const choice of open) await this.#sendParts(events, choice, opened, generation, presenter);
-      open = open.filter((choice) => !choice.isHandedOut);
+      for (const choice of open) await this.#addParts(events, choice, opened, generation, presenter);
       if (state !== "running") break;
+      await events.flush();
+      open = open.filter((choice) => !choice.isHandedOut);
       await generation.news();
     }
     if (gone.aborted) return;
     try {
       await generation.done;
     } catch (error) {
-      await events.send(toProblem(error).body);
-      response.end();
+      if (!events.begun) throw error;
+      events.add(toProblem(error).body);
+      events.end("");
       return;
     }
-    if (plan.sampling.includeUsage) await events.send(presenter.usage(usageOf(generation, plan)));
-    await events.done();
+    if (plan.sampling.includeUsage) events.add(presenter.usage(usageOf(generation, plan)));
+    events.end();
   }
 
-  async #sendParts(
+  async #addParts(
     events: EventStream,
     choice: Choice,
     opened: Set<Choice>,
@@ -159,9 +161,11 @@ export class Service {
     for (let delta = choice.take(); delta !== undefined; delta = choice.take()) {
       if (!opened.has(choice)) {
         opened.add(choice);
-        for (const event of presenter.opening(choice, generation)) await events.send(event);
+        for (const event of presenter.opening(choice, generation)) events.add(event);
       }
-      for (const event of presenter.parts(choice, delta)) await events.send(event);
+      let full = false;
+      for (const event of presenter.parts(choice, delta)) full = events.add(event);
+      if (full) await events.flush();
     }
   }
 }

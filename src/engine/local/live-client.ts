@@ -49,10 +49,9 @@ export class LocalLive implements LiveSampler {
       const scoresLeft = request.promptLogprobs === undefined ? 0 : tokens.length - 1;
       this.#open.set(id, { on, resolve, reject, completionsLeft, scoresLeft });
       this.#client.hold(1);
-      this.#client.call("liveAdd", { session: this.#session, id, request: { ...request, tokens: tokens.slice() } }).then(
-        () => this.#finishIfDone(id),
-        (error) => this.#take(id)?.reject(error),
-      );
+      if (params.maxTokens === 0 && scoresLeft === 0 && tokens.length === 1 && request.promptLogprobs !== undefined)
+        this.#finishIfDone(id);
+      else this.#client.cast("liveAdd", { session: this.#session, id, request: { ...request, tokens: tokens.slice() } });
     });
     return { done, cancel: () => this.#cancel(id) };
   }
@@ -73,12 +72,11 @@ export class LocalLive implements LiveSampler {
   #cancel(id: number): void {
     const open = this.#take(id);
     if (open === undefined) return;
-    // Should the worker have gone, there is nothing left to cancel.
-    this.#client.call("liveCancel", { session: this.#session, id }).catch(() => {});
+    this.#client.cast("liveCancel", { session: this.#session, id });
     open.resolve();
   }
 
-  #hear({ reports, error }: LiveMessage): void {
+  #hear({ reports, refused, error }: LiveMessage): void {
     for (const { id, update } of reports) {
       const open = this.#open.get(id);
       if (open === undefined) continue;
@@ -87,6 +85,7 @@ export class LocalLive implements LiveSampler {
       open.on(update);
       this.#finishIfDone(id);
     }
+    if (refused !== undefined) this.#take(refused.id)?.reject(fromWireError(refused.error));
     if (error !== undefined) this.#fail(fromWireError(error));
   }
 

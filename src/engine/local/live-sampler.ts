@@ -77,6 +77,11 @@ export class LiveBatch {
     return this.#hasEnded;
   }
 
+  /** Completions in slots. */
+  get running(): number {
+    return this.#slots.running.length;
+  }
+
   get stats(): LiveStats {
     return this.#slots.stats;
   }

@@ -1,5 +1,5 @@
 // The live batches of a worker: each runs step after step while it has work and gives way to messages after every step.
-// Reports go out at most every few milliseconds, the end of a completion at once. Knows no HTTP and no sampling.
+// Reports go out every few milliseconds, the end of a completion almost at once. Knows no HTTP and no sampling.
 
 import { setImmediate } from "node:timers/promises";
 import { EngineError } from "../../util/errors.ts";
@@ -7,6 +7,11 @@ import type { LiveRequest, LiveStats } from "../types.ts";
 import type { LiveBatch } from "./live-sampler.ts";
 import type { LiveReport } from "./live-slots.ts";
 import { type LiveMessage, toWireError } from "./protocol.ts";
+
+/** Many completions report less often, so that who passes the reports on (1,000 a second at most) keeps up. */
+const MS_PER_REPORT = 1;
+/** Ends that come close together are told together: waking the other thread costs more than a small step. */
+const MS_BETWEEN_ENDS = 3;
 
 interface Session {
   readonly batch: LiveBatch;
@@ -32,11 +37,15 @@ export class LiveSessions {
     return session;
   }
 
-  /** Errors: ConfigError, DataError (the request); EngineError (no such session). */
+  /** Takes a request in, or tells why not. */
   add(session: number, id: number, request: LiveRequest): void {
-    const found = this.#find(session);
-    found.batch.add(id, request);
-    if (!found.busy) void this.#work(session, found);
+    try {
+      const found = this.#find(session);
+      found.batch.add(id, request);
+      if (!found.busy) void this.#work(session, found);
+    } catch (error) {
+      this.#tell({ kind: "live", session, reports: [], refused: { id, error: toWireError(error) } });
+    }
   }
 
   cancel(session: number, id: number): void {
@@ -69,15 +78,19 @@ export class LiveSessions {
   async #work(session: number, work: Session): Promise<void> {
     work.busy = true;
     try {
-      // The caller's answer goes out before the first step.
+      // Requests that come together begin together.
       await setImmediate();
       let last = 0;
+      let lastEnd = 0;
       while (!work.closed && work.batch.step()) {
         const now = performance.now();
-        if (now - last >= work.reportMs) {
+        if (now - last >= Math.max(work.reportMs, work.batch.running * MS_PER_REPORT)) {
           last = now;
           this.#report(session, work.batch.takeReports());
-        } else if (work.batch.hasEnded) this.#report(session, work.batch.takeReports("ended"));
+        } else if (work.batch.hasEnded && now - lastEnd >= Math.min(work.reportMs, MS_BETWEEN_ENDS)) {
+          lastEnd = now;
+          this.#report(session, work.batch.takeReports("ended"));
+        }
         await setImmediate();
       }
       if (!work.closed) this.#report(session, work.batch.takeReports());

@@ -58,6 +58,7 @@ export interface EngineCalls {
   loadState: { input: OnModel & { dir: string }; output: undefined };
   exportModel: { input: OnModel & { dir: string; dtype: "float32" | "bfloat16" }; output: undefined };
   openLive: { input: OnModel & { reportMs: number; cacheBytes?: number }; output: LiveInfo };
+  /** Made without waiting for an answer; a refusal comes as news. */
   liveAdd: { input: InSession & { id: number; request: LiveRequest }; output: undefined };
   liveCancel: { input: InSession & { id: number }; output: undefined };
   liveStats: { input: InSession; output: LiveStats };
@@ -82,6 +83,7 @@ export type CallHandlers = {
 export type ProgressReport = readonly [done: number, total: number, tokens: number];
 
 export interface RequestMessage {
+  /** 0 wants no answer. */
   readonly id: number;
   readonly call: CallName;
   readonly input: unknown;
@@ -98,6 +100,8 @@ export interface LiveMessage {
   readonly kind: "live";
   readonly session: number;
   readonly reports: readonly LiveReport[];
+  /** A request that was not taken in. */
+  readonly refused?: { readonly id: number; readonly error: WireError };
   readonly error?: WireError;
 }
 

@@ -74,6 +74,12 @@ export class WorkerClient {
     });
   }
 
+  /** Makes a call whose answer nobody waits for. When the worker is gone nothing happens. */
+  cast<Name extends CallName>(call: Name, input: EngineCalls[Name]["input"]): void {
+    const request: RequestMessage = { id: 0, call, input };
+    if (this.#ended === undefined) this.#worker.postMessage(request);
+  }
+
   /** Hands the news of a live session to `listener`, until `unlisten`. */
   listen(session: number, listener: LiveListener): void {
     if (this.#ended !== undefined) listener.ended(new EngineError(`engine: the worker ${this.#ended}.`));

@@ -19,7 +19,8 @@ function serve(port: MessagePort, host: ModelHost): void {
     try {
       // The caller typed the input by the call's name; here the pair is one again.
       const handler = host.calls[call] as (input: unknown, report: (progress: ProgressReport) => void) => unknown;
-      answer({ id, kind: "result", output: await handler(input, report) });
+      const output = await handler(input, report);
+      if (id !== 0) answer({ id, kind: "result", output });
     } catch (error) {
       answer({ id, kind: "error", error: toWireError(error) });
     }
