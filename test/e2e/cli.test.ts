@@ -53,6 +53,7 @@ describe("usage", () => {
       "sft",
       "grade",
       "export",
+      "serve",
       "bench",
       "doctor",
     ];
