@@ -29,56 +29,50 @@ static void query_weights(const backward_job *b, long at, long n, const query_bl
   float delta = sum_lanes(dot_lanes(b->dout + at * dim, b->out + at * dim, dim));
   score_keys(p, b->q + at * dim, b->k + block->kv_at, n, stride, dim, b->scale);
   score_keys(ds, b->dout + at * dim, b->v + block->kv_at, n, stride, dim, 1.0f);
-  for (long j = 0; j < n; j += LANES) {
-    v16 weight = exp16(load(p + j) - lse);
+  for (long j = 0; j < n; j += VL) {
+    vf weight = exp_v(load(p + j) - lse);
     store(p + j, weight);
     store(ds + j, weight * (load(ds + j) - delta) * b->scale);
   }
   for (long j = n; j < block->keys; j++) p[j] = ds[j] = 0;
 }
 
-// dv[j] += Σ p[i][j] · dout[i], dk[j] += Σ ds[i][j] · q[i] for `keys` keys from j, elements [e, e + 16·vectors) of E.
+// dv[j] += Σ p[i][j] · dout[i], dk[j] += Σ ds[i][j] · q[i] for `keys` keys from j, elements [e, e + VL·vectors) of E.
 INLINE void keys_backward_of(const backward_job *b, const query_block *block, long head, long j, long e, int keys, int vectors, long width) {
   long dim = b->head_dim, stride = b->kv_heads * dim, group = b->heads / b->kv_heads;
   float *to_k = b->dk + block->kv_at + j * stride + e, *to_v = b->dv + block->kv_at + j * stride + e;
-  v16 dk[KEY_BLOCK][2], dv[KEY_BLOCK][2];
-#pragma GCC unroll 8
+  vf dk[KEY_BLOCK][2], dv[KEY_BLOCK][2];
+UNROLL
   for (int i = 0; i < keys * vectors; i++) {
     int key = i / vectors, v = i % vectors;
-    dk[key][v] = load(to_k + key * stride + v * LANES);
-    dv[key][v] = load(to_v + key * stride + v * LANES);
+    dk[key][v] = load(to_k + key * stride + v * VL);
+    dv[key][v] = load(to_v + key * stride + v * VL);
   }
   for (long r = 0; r < block->rows; r++) {
     for (long g = 0; g < group; g++) {
       const float *q = b->q + ((block->first + r) * b->heads + head + g) * dim + e;
       const float *dout = b->dout + ((block->first + r) * b->heads + head + g) * dim + e;
       const float *p = block->p + (r * group + g) * b->width + j, *ds = block->ds + (r * group + g) * b->width + j;
-#pragma GCC unroll 8
+UNROLL
       for (int i = 0; i < keys * vectors; i++) {
         int key = i / vectors, v = i % vectors;
-        dk[key][v] += load(q + v * LANES) * ds[key];
-        dv[key][v] += load(dout + v * LANES) * p[key];
+        dk[key][v] = fma_v(load(q + v * VL), splat(ds[key]), dk[key][v]);
+        dv[key][v] = fma_v(load(dout + v * VL), splat(p[key]), dv[key][v]);
       }
     }
   }
-#pragma GCC unroll 8
+UNROLL
   for (int i = 0; i < keys * vectors; i++) {
     int key = i / vectors, v = i % vectors;
-    long left = width - v * LANES;
-    if (left >= LANES) {
-      store(to_k + key * stride + v * LANES, dk[key][v]);
-      store(to_v + key * stride + v * LANES, dv[key][v]);
-    } else {
-      store_part(to_k + key * stride + v * LANES, dk[key][v], left);
-      store_part(to_v + key * stride + v * LANES, dv[key][v], left);
-    }
+    store_upto(to_k + key * stride + v * VL, dk[key][v], width - v * VL);
+    store_upto(to_v + key * stride + v * VL, dv[key][v], width - v * VL);
   }
 }
 
 static void keys_backward(const backward_job *b, const query_block *block, long head) {
-  for (long e = 0; e < b->head_dim; e += 2 * LANES) {
+  for (long e = 0; e < b->head_dim; e += 2 * VL) {
     long width = b->head_dim - e, j = 0;
-    int two = width > LANES;
+    int two = width > VL;
     for (; j + KEY_BLOCK <= block->keys; j += KEY_BLOCK) {
       if (two) keys_backward_of(b, block, head, j, e, KEY_BLOCK, 2, width);
       else keys_backward_of(b, block, head, j, e, KEY_BLOCK, 1, width);

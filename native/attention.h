@@ -11,31 +11,34 @@ typedef struct {
   long n;
 } segment;
 
-// q·key over lanes of E; where E is no multiple of 16 the lanes past it are zero in q's part.
-INLINE v16 dot_lanes(const float *q, const float *key, long dim) {
-  v16 sum = {};
-  long e = 0;
-#pragma GCC unroll 8
-  for (; e + LANES <= dim; e += LANES) sum += load(q + e) * load(key + e);
-  if (e < dim) sum += load_part(q + e, dim - e, 0) * load_part(key + e, dim - e, 0);
+// q·key as 16 partial sums over E.
+INLINE lanes16 dot_lanes(const float *q, const float *key, long dim) {
+  lanes16 sum = {};
+  for (long e = 0; e < dim; e += LANES) {
+UNROLL
+    for (int i = 0; i < PARTS; i++) {
+      long at = e + i * VL;
+      sum.part[i] = fma_v(load_upto(q + at, dim - at, 0), load_upto(key + at, dim - at, 0), sum.part[i]);
+    }
+  }
   return sum;
 }
 
-// Dot products of q with 16 keys; past key `last` the last one is repeated. Same bits as sum_lanes(dot_lanes(…)) of each.
-INLINE v16 dot_16_keys(const float *q, const float *keys, long stride, long dim, long last) {
-  v16 s[LANES];
-#pragma GCC unroll 16
-  for (int i = 0; i < LANES; i++) s[i] = dot_lanes(q, keys + (i < last ? i : last) * stride, dim);
-  return sum_lanes_of_16(s);
+// Dot products of q with VL keys; past key `last` the last one is repeated. Same bits as sum_lanes(dot_lanes(…)) of each.
+INLINE vf dot_keys(const float *q, const float *keys, long stride, long dim, long last) {
+  lanes16 s[VL];
+UNROLL
+  for (int i = 0; i < VL; i++) s[i] = dot_lanes(q, keys + (i < last ? i : last) * stride, dim);
+  return sum_lanes_each(s);
 }
 
 INLINE void score_keys_of(float *scores, const float *q, const float *keys, long n, long stride, long dim, float scale) {
   long j = 0;
-  for (; j + LANES <= n; j += LANES) store(scores + j, dot_16_keys(q, keys + j * stride, stride, dim, LANES) * scale);
-  if (j < n) store(scores + j, dot_16_keys(q, keys + j * stride, stride, dim, n - 1 - j) * scale);
+  for (; j + VL <= n; j += VL) store(scores + j, dot_keys(q, keys + j * stride, stride, dim, VL) * scale);
+  if (j < n) store(scores + j, dot_keys(q, keys + j * stride, stride, dim, n - 1 - j) * scale);
 }
 
-// scores[j] = q·keys[j] · scale for j < n; writes up to 15 floats past n.
+// scores[j] = q·keys[j] · scale for j < n; writes up to VL - 1 floats past n.
 static inline void score_keys(float *scores, const float *q, const float *keys, long n, long stride, long dim, float scale) {
   if (dim == 32) score_keys_of(scores, q, keys, n, stride, 32, scale);
   else if (dim == 64) score_keys_of(scores, q, keys, n, stride, 64, scale);
@@ -43,31 +46,35 @@ static inline void score_keys(float *scores, const float *q, const float *keys, 
   else score_keys_of(scores, q, keys, n, stride, dim, scale);
 }
 
-// scores become exp(scores - max); returns their sum by lane j % 16. Reads and writes up to 15 floats past n.
+// scores become exp(scores - max); returns their sum by j mod 16. Reads and writes up to 15 floats past n.
 static inline float soften(float *scores, long n, float *max) {
-  long whole = n & -LANES;
-  v16 top = splat(-INFINITY), sum = {};
-  for (long j = 0; j < whole; j += LANES) top = max16(load(scores + j), top);
-  if (whole < n) top = max16(load_part(scores + whole, n - whole, -INFINITY), top);
+  vf top = splat(-INFINITY);
+  lanes16 sum = {};
+  for (long j = 0; j < n; j += VL) top = max_v(load_upto(scores + j, n - j, -INFINITY), top);
   *max = max_lanes(top);
   for (long j = 0; j < n; j += LANES) {
-    v16 x = j < whole ? load(scores + j) : load_part(scores + j, n - j, -INFINITY);
-    v16 p = exp16(x - *max);
-    store(scores + j, p);
-    sum += p;
+UNROLL
+    for (int i = 0; i < PARTS; i++) {
+      long at = j + i * VL;
+      vf p = exp_v(load_upto(scores + at, n - at, -INFINITY) - *max);
+      store(scores + at, p);
+      sum.part[i] += p;
+    }
   }
   return sum_lanes(sum);
 }
 
 // One key of parity `half`: acc[h][half][v] += w[h] · row.
-INLINE void weigh_one(v16 acc[2][2][2], int half, const float *w, long weight_step, const float *row, int heads, int vectors) {
-#pragma GCC unroll 4
-  for (int i = 0; i < heads * vectors; i++) acc[i % heads][half][i / heads] += load(row + i / heads * LANES) * w[i % heads * weight_step];
+INLINE void weigh_one(vf acc[2][2][2], int half, const float *w, long weight_step, const float *row, int heads, int vectors) {
+UNROLL
+  for (int i = 0; i < heads * vectors; i++) {
+    vf *to = &acc[i % heads][half][i / heads];
+    *to = fma_v(load(row + i / heads * VL), splat(w[i % heads * weight_step]), *to);
+  }
 }
 
-// acc over all keys: those of even index in half 0, of odd index in half 1, whatever the segments. (The lone steps before and
-// after the pairs stand apart: merged under one condition, the compiler shares their product and no longer fuses it.)
-INLINE void weigh(v16 acc[2][2][2], const float *w, long weight_step, const segment *segments, long stride, int heads, int vectors) {
+// acc over all keys: those of even index in half 0, of odd index in half 1, whatever the segments.
+INLINE void weigh(vf acc[2][2][2], const float *w, long weight_step, const segment *segments, long stride, int heads, int vectors) {
   long index = 0;
   for (int s = 0; s < 2; s++) {
     const float *row = segments[s].rows;
@@ -90,31 +97,29 @@ INLINE void weigh(v16 acc[2][2][2], const float *w, long weight_step, const segm
 // out[h][0, width) = Σ_j weights[h][j] · rows[j] / divisors[h]
 INLINE void weighted_sum_of(float *out, long out_step, const float *weights, long weight_step, const float *divisors, const segment *segments,
                             long stride, long width, int heads, int vectors) {
-  v16 acc[2][2][2] = {};
+  vf acc[2][2][2] = {};
   weigh(acc, weights, weight_step, segments, stride, heads, vectors);
-#pragma GCC unroll 2
+UNROLL
   for (int h = 0; h < heads; h++)
-#pragma GCC unroll 2
+UNROLL
     for (int v = 0; v < vectors; v++) {
-      v16 sum = (acc[h][0][v] + acc[h][1][v]) / divisors[h];
-      long left = width - v * LANES;
-      if (left >= LANES) store(out + h * out_step + v * LANES, sum);
-      else store_part(out + h * out_step + v * LANES, sum, left);
+      vf sum = (acc[h][0][v] + acc[h][1][v]) / divisors[h];
+      store_upto(out + h * out_step + v * VL, sum, width - v * VL);
     }
 }
 
 // The weighted sums of `heads` heads that share keys; head h writes out + h · dim and reads weights + h · weight_step.
 static inline void weighted_sum(float *out, const float *weights, long weight_step, const float *divisors, const segment *segments,
                                 long stride, long dim, long heads) {
-  for (long e = 0; e < dim; e += 2 * LANES) {
+  for (long e = 0; e < dim; e += 2 * VL) {
     segment at[2] = {{segments[0].rows + e, segments[0].n}, {segments[1].rows + e, segments[1].n}};
     long width = dim - e;
     for (long h = 0; h < heads; h += 2) {
       float *to = out + h * dim + e;
       const float *w = weights + h * weight_step, *d = divisors + h;
-      if (h + 1 < heads && width > LANES) weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 2, 2);
+      if (h + 1 < heads && width > VL) weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 2, 2);
       else if (h + 1 < heads) weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 2, 1);
-      else if (width > LANES) weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 1, 2);
+      else if (width > VL) weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 1, 2);
       else weighted_sum_of(to, dim, w, weight_step, d, at, stride, width, 1, 1);
     }
   }

@@ -5,14 +5,11 @@
 #include "rzero.h"
 #include "simd.h"
 
-#if defined(__AVX512F__)
-#define VL 16
+#if VL == 16
 #define MR 14
-#elif defined(__AVX__)
-#define VL 8
+#elif VL == 8
 #define MR 6
 #else
-#define VL 4
 #define MR 12
 #endif
 #define NR (2 * VL)
@@ -20,30 +17,28 @@
 #define NC 512 // columns of B per block
 #define SCRATCH_A (MR * KC + 2 * VL) // a packed tile of A and what whole vectors write past it
 
-typedef float vf __attribute__((vector_size(VL * 4), aligned(4), may_alias));
-
 // c[mr, nv·VL] = (load ? c : 0) + a·b over k steps; a[i, p] at a[i·ars + p·acs], rows of b are ldb apart.
 typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load);
 
 INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load_c) {
   vf acc[MR][2];
-#pragma GCC unroll 16
+UNROLL
   for (int i = 0; i < mr; i++)
-#pragma GCC unroll 2
-    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? *(const vf *)(c + i * ldc + j * VL) : (vf){};
+UNROLL
+    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? load(c + i * ldc + j * VL) : (vf){};
   for (long p = 0; p < k; p++, b += ldb, a += acs) {
-    vf b0 = *(const vf *)b, b1 = nv > 1 ? *(const vf *)(b + VL) : b0;
-#pragma GCC unroll 16
+    vf b0 = load(b), b1 = nv > 1 ? load(b + VL) : b0;
+UNROLL
     for (int i = 0; i < mr; i++) {
-      vf s = a[i * ars] - (vf){};
-      acc[i][0] += s * b0;
-      if (nv > 1) acc[i][1] += s * b1;
+      vf s = splat(a[i * ars]);
+      acc[i][0] = fma_v(s, b0, acc[i][0]);
+      if (nv > 1) acc[i][1] = fma_v(s, b1, acc[i][1]);
     }
   }
-#pragma GCC unroll 16
+UNROLL
   for (int i = 0; i < mr; i++)
-#pragma GCC unroll 2
-    for (int j = 0; j < nv; j++) *(vf *)(c + i * ldc + j * VL) = acc[i][j];
+UNROLL
+    for (int j = 0; j < nv; j++) store(c + i * ldc + j * VL, acc[i][j]);
 }
 
 // Kernels by height and width; the R form has acs = 1 (rows of A as they lie), the T form ars = 1 (A packed or transposed).
@@ -99,8 +94,8 @@ static void pack_b(float *to, const product *g, long p0, long kc, long j0, long 
     const float *from = g->b + p0 * g->ldb + j0 + j;
     for (long p = 0; p < kc; p++, from += g->ldb, to += NR) {
       if (width == NR) {
-        ((vf *)to)[0] = *(const vf *)from;
-        ((vf *)to)[1] = *(const vf *)(from + VL);
+        store(to, load(from));
+        store(to + VL, load(from + VL));
       } else {
         memset(to, 0, NR * sizeof(float));
         memcpy(to, from, (size_t)width * sizeof(float));
@@ -113,8 +108,8 @@ static void pack_b(float *to, const product *g, long p0, long kc, long j0, long 
 // the next step, and past the last one by nothing that is read (blocks of memory end in slack, see memory.c).
 INLINE void pack_columns(float *to, const float *a, long acs, long mr, long kc, int vectors) {
   for (long p = 0; p < kc; p++, a += acs, to += mr)
-#pragma GCC unroll 4
-    for (int v = 0; v < vectors; v++) ((vf *)to)[v] = ((const vf *)a)[v];
+UNROLL
+    for (int v = 0; v < vectors; v++) store(to + v * VL, load(a + v * VL));
 }
 
 static void pack_a(float *to, const float *a, long acs, long mr, long kc) {

@@ -13,16 +13,17 @@ typedef struct {
 
 // log Σ exp(row), the one function behind every logprob, so that sampling and training agree to the bit.
 float rz_row_lse(const float *row, long vocab) {
-  v16 top = splat(-INFINITY);
-  long i = 0;
-  for (; i + LANES <= vocab; i += LANES) top = max16(load(row + i), top);
-  if (i < vocab) top = max16(load_part(row + i, vocab - i, -INFINITY), top);
+  vf top = splat(-INFINITY);
+  for (long i = 0; i < vocab; i += VL) top = max_v(load_upto(row + i, vocab - i, -INFINITY), top);
   float max = max_lanes(top);
   double total = 0;
   for (long b = 0; b < vocab; b += SUM_BLOCK) {
     long end = b + SUM_BLOCK < vocab ? b + SUM_BLOCK : vocab;
-    v16 sum = {};
-    for (i = b; i < end; i += LANES) sum += exp16((i + LANES <= end ? load(row + i) : load_part(row + i, end - i, -INFINITY)) - max);
+    lanes16 sum = {};
+    for (long i = b; i < end; i += LANES) {
+UNROLL
+      for (int part = 0; part < PARTS; part++) sum.part[part] += exp_v(load_upto(row + i + part * VL, end - i - part * VL, -INFINITY) - max);
+    }
     total += (double)sum_lanes(sum);
   }
   return max + log_positive((float)total);
@@ -55,10 +56,8 @@ static void logprob_backward_item(void *arg, long r, int thread) {
   logprob_job *j = arg;
   float *row = j->logits + r * j->vocab, lse = j->in_lse[r], d = j->dlogprobs[r];
   float target = row[j->targets[r]];
-  long i = 0;
-  for (; i + LANES <= j->vocab; i += LANES) store(row + i, exp16(load(row + i) - lse) * -d);
-  if (i < j->vocab) store_part(row + i, exp16(load_part(row + i, j->vocab - i, 0) - lse) * -d, j->vocab - i);
-  row[j->targets[r]] = d * (1.0f - exp16(splat(target - lse))[0]);
+  for (long i = 0; i < j->vocab; i += VL) store_upto(row + i, exp_v(load_upto(row + i, j->vocab - i, 0) - lse) * -d, j->vocab - i);
+  row[j->targets[r]] = d * (1.0f - exp_v(splat(target - lse))[0]);
 }
 
 int rz_logprob_backward(rz_context *ctx, float *logits, const float *dlogprobs, const float *lse, const int32_t *targets, long rows, long vocab) {

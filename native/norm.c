@@ -14,26 +14,25 @@ typedef struct {
   int accumulate;
 } norm_job;
 
-INLINE v16 load_at(const float *p, long d, long dim) { return d + LANES <= dim ? load(p + d) : load_part(p + d, dim - d, 0.0f); }
-INLINE void store_at(float *p, v16 x, long d, long dim) {
-  if (d + LANES <= dim) store(p + d, x);
-  else store_part(p + d, x, dim - d);
-}
-
 static void norm_item(void *arg, long item, int thread) {
   (void)thread;
   norm_job *n = arg;
   for (long r = item * ROW_BLOCK; r < n->rows && r < (item + 1) * ROW_BLOCK; r++) {
     const float *x = n->x + r * n->dim;
-    v16 sum = {};
+    lanes16 sum = {};
     for (long d = 0; d < n->dim; d += LANES) {
-      v16 part = load_at(x, d, n->dim);
-      sum += part * part;
+UNROLL
+      for (int i = 0; i < PARTS; i++) {
+        vf part = load_upto(x + d + i * VL, n->dim - d - i * VL, 0);
+        sum.part[i] = fma_v(part, part, sum.part[i]);
+      }
     }
     float rstd = 1.0f / sqrtf(sum_lanes(sum) / (float)n->dim + n->eps);
     n->rstd[r] = rstd;
-    for (long d = 0; d < n->dim; d += LANES)
-      store_at(n->y + r * n->dim, load_at(x, d, n->dim) * rstd * load_at(n->weight, d, n->dim), d, n->dim);
+    for (long d = 0; d < n->dim; d += VL) {
+      long left = n->dim - d;
+      store_upto(n->y + r * n->dim + d, load_upto(x + d, left, 0) * rstd * load_upto(n->weight + d, left, 0), left);
+    }
   }
 }
 
@@ -52,15 +51,23 @@ static void norm_backward_item(void *arg, long item, int thread) {
   for (long r = item * ROW_BLOCK; r < n->rows && r < (item + 1) * ROW_BLOCK; r++) {
     const float *x = n->x + r * dim, *dy = n->dy + r * dim;
     float *dx = n->y + r * dim, s = n->rstd[r];
-    v16 sum = {};
-    for (long d = 0; d < dim; d += LANES) sum += load_at(dy, d, dim) * load_at(n->weight, d, dim) * load_at(x, d, dim);
-    float pull = sum_lanes(sum) * s * s * s / (float)dim;
+    lanes16 sum = {};
     for (long d = 0; d < dim; d += LANES) {
-      v16 vx = load_at(x, d, dim), vdy = load_at(dy, d, dim);
-      v16 gradient = vdy * load_at(n->weight, d, dim) * s - vx * pull;
-      store_at(dweight, load_at(dweight, d, dim) + vdy * (vx * s), d, dim);
-      if (n->accumulate) gradient += load_at(dx, d, dim);
-      store_at(dx, gradient, d, dim);
+UNROLL
+      for (int i = 0; i < PARTS; i++) {
+        long at = d + i * VL, left = dim - at;
+        vf scaled = load_upto(dy + at, left, 0) * load_upto(n->weight + at, left, 0);
+        sum.part[i] = fma_v(scaled, load_upto(x + at, left, 0), sum.part[i]);
+      }
+    }
+    float pull = sum_lanes(sum) * s * s * s / (float)dim;
+    for (long d = 0; d < dim; d += VL) {
+      long left = dim - d;
+      vf vx = load_upto(x + d, left, 0), vdy = load_upto(dy + d, left, 0);
+      vf gradient = vdy * load_upto(n->weight + d, left, 0) * s - vx * pull;
+      store_upto(dweight + d, load_upto(dweight + d, left, 0) + vdy * (vx * s), left);
+      if (n->accumulate) gradient += load_upto(dx + d, left, 0);
+      store_upto(dx + d, gradient, left);
     }
   }
 }

@@ -6,15 +6,6 @@
 #define CHAINS 10
 #define STEPS 20000
 
-#if defined(__AVX512F__)
-#define WIDTH 16
-#elif defined(__AVX__)
-#define WIDTH 8
-#else
-#define WIDTH 4
-#endif
-typedef float vector __attribute__((vector_size(WIDTH * 4)));
-
 static double seconds_now(void) {
   struct timespec t;
   clock_gettime(CLOCK_MONOTONIC, &t);
@@ -29,20 +20,21 @@ typedef struct {
 static void peak_item(void *arg, long item, int thread) {
   (void)thread;
   peak_job *job = arg;
-  vector acc[CHAINS] = {};
+  vf acc[CHAINS] = {};
   volatile float one = 0.999f;
-  vector a = one - (vector){}, b = (one * 1e-3f) - (vector){};
+  vf a = splat(one), b = splat(one * 1e-3f);
   double start = seconds_now(), spent = 0, rounds = 0;
   while (spent < job->seconds) {
     for (long s = 0; s < STEPS; s++)
-#pragma GCC unroll 16
-      for (int c = 0; c < CHAINS; c++) acc[c] = acc[c] * a + b;
+UNROLL
+      for (int c = 0; c < CHAINS; c++) acc[c] = fma_v(acc[c], a, b);
     rounds++;
     spent = seconds_now() - start;
   }
   volatile float sink = 0;
   for (int c = 0; c < CHAINS; c++) sink += acc[c][0];
-  job->gflops[item] = rounds * STEPS * CHAINS * WIDTH * 2 / spent / 1e9;
+  (void)sink;
+  job->gflops[item] = rounds * STEPS * CHAINS * VL * 2 / spent / 1e9;
 }
 
 double rz_peak(rz_context *ctx, double seconds) {

@@ -20,17 +20,12 @@ static void rope_item(void *arg, long item, int thread) {
     const float *cos = j->cos + j->positions[r] * half, *sin = j->sin + j->positions[r] * half;
     for (long h = 0; h < j->heads; h++) {
       float *a = j->x + (r * j->heads + h) * 2 * half, *b = a + half;
-      long e = 0;
-      for (; e + LANES <= half; e += LANES) {
-        v16 va = load(a + e), vb = load(b + e), c = load(cos + e), s = load(sin + e) * j->sign;
-        store(a + e, va * c - vb * s);
-        store(b + e, vb * c + va * s);
-      }
-      if (e < half) {
-        long n = half - e;
-        v16 va = load_part(a + e, n, 0), vb = load_part(b + e, n, 0), c = load_part(cos + e, n, 0), s = load_part(sin + e, n, 0) * j->sign;
-        store_part(a + e, va * c - vb * s, n);
-        store_part(b + e, vb * c + va * s, n);
+      for (long e = 0; e < half; e += VL) {
+        long left = half - e;
+        vf va = load_upto(a + e, left, 0), vb = load_upto(b + e, left, 0);
+        vf c = load_upto(cos + e, left, 0), s = load_upto(sin + e, left, 0) * j->sign;
+        store_upto(a + e, va * c - vb * s, left);
+        store_upto(b + e, vb * c + va * s, left);
       }
     }
   }

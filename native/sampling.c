@@ -65,10 +65,7 @@ static int32_t last_kept(const float *row, const float *weights, long vocab, lon
 static int32_t draw(const float *row, long vocab, float temperature, long top_k, float top_p, float uniform, float *weights, int32_t *heap) {
   int32_t best = argmax(row, vocab);
   if (temperature == 0.0f) return best;
-  for (long i = 0; i < vocab; i += LANES) {
-    v16 x = i + LANES <= vocab ? load(row + i) : load_part(row + i, vocab - i, -INFINITY);
-    store(weights + i, exp16((x - row[best]) / temperature));
-  }
+  for (long i = 0; i < vocab; i += VL) store(weights + i, exp_v((load_upto(row + i, vocab - i, -INFINITY) - row[best]) / temperature));
   if ((top_k > 0 && top_k < vocab) || top_p < 1.0f) {
     int32_t last = last_kept(row, weights, vocab, top_k, top_p, heap);
     for (long i = 0; i < vocab; i++)

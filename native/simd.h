@@ -1,118 +1,180 @@
-// Vectors of 16 floats through the compiler's vector extensions, and the functions on them that more than one kernel needs.
-// 16 lanes on every CPU (the compiler splits them where registers are narrower), so reductions give the same bits everywhere.
+// Vectors of the CPU's own width through the compiler's vector extensions, and what more than one kernel needs of them.
+// Elementwise work goes by VL floats. Sums over a row go by 16 partial sums (`lanes16`) on every CPU, added up as one fixed tree,
+// so AVX-512, AVX2 and NEON give the same bits.
 #ifndef RZERO_SIMD_H
 #define RZERO_SIMD_H
 #include <math.h>
 #include <stdint.h>
 #include <string.h>
-#ifdef __AVX512F__
+
+#if defined(__x86_64__)
 #include <immintrin.h>
+#elif defined(__ARM_NEON)
+#include <arm_neon.h>
 #endif
-
-#define LANES 16
-#define INLINE static inline __attribute__((always_inline))
-typedef float v16 __attribute__((vector_size(64), aligned(64)));
-typedef float v16u __attribute__((vector_size(64), aligned(4), may_alias));
-typedef int32_t i16v __attribute__((vector_size(64), aligned(64)));
-typedef float v8 __attribute__((vector_size(32)));
-typedef float v4 __attribute__((vector_size(16)));
-typedef int32_t i8v __attribute__((vector_size(32)));
-typedef int32_t i4v __attribute__((vector_size(16)));
-
-INLINE v16 splat(float x) { return x - (v16){}; }
-INLINE v16 load(const float *p) { return *(const v16u *)p; }
-INLINE void store(float *p, v16 x) { *(v16u *)p = x; }
-INLINE v16 select16(i16v mask, v16 a, v16 b) { return (v16)((mask & (i16v)a) | (~mask & (i16v)b)); }
-// The first n < 16 floats of p; the rest are `fill`. Reads all 16: device memory and scratch end in slack (memory.c).
-INLINE v16 load_part(const float *p, long n, float fill) {
-  const i16v lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
-  return select16(lane < (int32_t)n, load(p), splat(fill));
-}
-// Writes the first n < 16 floats and no other: the next ones may belong to another thread.
-INLINE void store_part(float *p, v16 x, long n) {
-  const float *from = (const float *)&x;
-  if (n & 8) memcpy(p, from, 32), p += 8, from += 8;
-  if (n & 4) memcpy(p, from, 16), p += 4, from += 4;
-  if (n & 2) memcpy(p, from, 8), p += 2, from += 2;
-  if (n & 1) *p = *from;
-}
-// a > b ? a : b and a < b ? a : b, so b where either is NaN. (One instruction that GCC does not find by itself.)
-#ifdef __AVX512F__
-INLINE v16 max16(v16 a, v16 b) { return (v16)_mm512_max_ps((__m512)a, (__m512)b); }
-INLINE v16 min16(v16 a, v16 b) { return (v16)_mm512_min_ps((__m512)a, (__m512)b); }
+#if defined(__AVX512F__)
+#define VL 16
+#elif defined(__AVX__)
+#define VL 8
 #else
-INLINE v16 max16(v16 a, v16 b) { return select16(a > b, a, b); }
-INLINE v16 min16(v16 a, v16 b) { return select16(a < b, a, b); }
+#define VL 4
+#endif
+#define LANES 16
+#define PARTS (LANES / VL)
+#define INLINE static inline __attribute__((always_inline))
+
+// Before a loop of at most 16 rounds, known when compiling: written out in full, so that its vectors live in registers.
+#ifdef __clang__
+#define UNROLL _Pragma("clang loop unroll(full)")
+#else
+#define UNROLL _Pragma("GCC unroll 16")
 #endif
 
-// Sum of the lanes as a fixed tree: lane i with lane i + 8, then + 4, + 2, + 1.
-INLINE float sum_lanes(v16 x) {
-  v8 half[2];
-  memcpy(half, &x, sizeof half);
-  v8 a = half[0] + half[1];
-  v4 quarter[2];
-  memcpy(quarter, &a, sizeof quarter);
-  v4 b = quarter[0] + quarter[1];
+typedef float vf __attribute__((vector_size(VL * 4)));
+typedef float vfu __attribute__((vector_size(VL * 4), aligned(4), may_alias)); // as it lies in memory
+typedef int32_t vi __attribute__((vector_size(VL * 4)));
+typedef float v4 __attribute__((vector_size(16)));
+
+INLINE vf splat(float x) { return x - (vf){}; }
+INLINE vf load(const float *p) { return *(const vfu *)p; }
+INLINE void store(float *p, vf x) { *(vfu *)p = x; }
+INLINE vf choose(vi mask, vf a, vf b) { return (vf)((mask & (vi)a) | (~mask & (vi)b)); }
+
+// The first n floats of p, `fill` from there on; n may be anything. Reads up to VL - 1 floats past them: device memory and scratch
+// end in slack (memory.c).
+INLINE vf load_upto(const float *p, long n, float fill) {
+#if VL == 16
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7, 8, 9, 10, 11, 12, 13, 14, 15};
+#elif VL == 8
+  const vi lane = {0, 1, 2, 3, 4, 5, 6, 7};
+#else
+  const vi lane = {0, 1, 2, 3};
+#endif
+  if (n >= VL) return load(p);
+  return n > 0 ? choose(lane < (int32_t)n, load(p), splat(fill)) : splat(fill);
+}
+// Writes the first n floats and no other: the next ones may belong to another thread.
+INLINE void store_upto(float *p, vf x, long n) {
+  if (n >= VL) {
+    store(p, x);
+    return;
+  }
+  float from[VL];
+  memcpy(from, &x, sizeof from);
+  for (long i = 0; i < n; i++) p[i] = from[i];
+}
+
+// a · b + c with one rounding. Compiled with -ffp-contract=off, so a product is fused where it says so and nowhere else: left to the
+// compiler, fusing depends on the control flow around it, and so bits would depend on the path. (CPUs without fusing round twice.)
+#if defined(__AVX512F__)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm512_fmadd_ps((__m512)a, (__m512)b, (__m512)c); }
+#elif defined(__FMA__) && VL == 8
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm256_fmadd_ps((__m256)a, (__m256)b, (__m256)c); }
+#elif defined(__FMA__)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)_mm_fmadd_ps((__m128)a, (__m128)b, (__m128)c); }
+#elif defined(__ARM_NEON)
+INLINE vf fma_v(vf a, vf b, vf c) { return (vf)vfmaq_f32((float32x4_t)c, (float32x4_t)a, (float32x4_t)b); }
+#else
+INLINE vf fma_v(vf a, vf b, vf c) { return a * b + c; }
+#endif
+
+// a > b ? a : b and a < b ? a : b, so b where either is NaN. (One instruction that GCC does not find by itself.)
+#if defined(__AVX512F__)
+INLINE vf max_v(vf a, vf b) { return (vf)_mm512_max_ps((__m512)a, (__m512)b); }
+INLINE vf min_v(vf a, vf b) { return (vf)_mm512_min_ps((__m512)a, (__m512)b); }
+#else
+INLINE vf max_v(vf a, vf b) { return choose(a > b, a, b); }
+INLINE vf min_v(vf a, vf b) { return choose(a < b, a, b); }
+#endif
+
+// Partial sums: lane i holds what was added at index i mod 16.
+typedef struct {
+  vf part[PARTS];
+} lanes16;
+
+// The sum as a fixed tree: lane i with lane i + 8, then + 4, + 2, + 1.
+INLINE float sum_lanes(lanes16 x) {
+  v4 q[4];
+  memcpy(q, &x, sizeof q);
+  v4 b = (q[0] + q[2]) + (q[1] + q[3]);
   return (b[0] + b[2]) + (b[1] + b[3]);
 }
-INLINE float max_lanes(v16 x) {
-  v8 h[2];
-  memcpy(h, &x, sizeof h);
-  i8v more = h[0] > h[1];
-  v8 a = (v8)((more & (i8v)h[0]) | (~more & (i8v)h[1]));
-  v4 q[2];
-  memcpy(q, &a, sizeof q);
-  i4v most = q[0] > q[1];
-  v4 b = (v4)((most & (i4v)q[0]) | (~most & (i4v)q[1]));
-  float even = b[0] > b[2] ? b[0] : b[2], odd = b[1] > b[3] ? b[1] : b[3];
-  return even > odd ? even : odd;
+
+INLINE float max_lanes(vf x) {
+  float m[VL];
+  memcpy(m, &x, sizeof m);
+UNROLL
+  for (int n = VL / 2; n > 0; n /= 2)
+UNROLL
+    for (int i = 0; i < n; i++) m[i] = m[i] > m[i + n] ? m[i] : m[i + n];
+  return m[0];
 }
 
 #ifdef __clang__
 #define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
 #else
-#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (i16v){__VA_ARGS__})
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (vi){__VA_ARGS__})
 #endif
-// The four levels of sum_lanes' tree, two vectors into one: 8 + 8 lanes, then 4 of each, 2, 1.
-INLINE v16 fold8(v16 a, v16 b) {
+// Levels of sum_lanes' tree on two vectors at once; the sums of a and b end up in lanes of one.
+#if VL == 16
+INLINE vf fold8(vf a, vf b) {
   return SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23) +
          SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31);
 }
-INLINE v16 fold4(v16 a, v16 b) {
+INLINE vf fold4(vf a, vf b) {
   return SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27) +
          SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31);
 }
-INLINE v16 fold2(v16 a, v16 b) {
+INLINE vf fold2(vf a, vf b) {
   return SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29) +
          SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31);
 }
-INLINE v16 fold1(v16 a, v16 b) {
+INLINE vf fold1(vf a, vf b) {
   return SHUFFLE(a, b, 0, 2, 16, 18, 4, 6, 20, 22, 8, 10, 24, 26, 12, 14, 28, 30) +
          SHUFFLE(a, b, 1, 3, 17, 19, 5, 7, 21, 23, 9, 11, 25, 27, 13, 15, 29, 31);
 }
-INLINE v16 fold_four(const v16 *s) { return fold4(fold8(s[0], s[1]), fold8(s[2], s[3])); }
-// Lane i of the result is sum_lanes(s[i]), to the bit.
-INLINE v16 sum_lanes_of_16(const v16 *s) {
-  v16 x = fold1(fold2(fold_four(s), fold_four(s + 4)), fold2(fold_four(s + 8), fold_four(s + 12)));
+INLINE vf fold_four(const lanes16 *s) { return fold4(fold8(s[0].part[0], s[1].part[0]), fold8(s[2].part[0], s[3].part[0])); }
+#elif VL == 8
+INLINE vf fold8(lanes16 x) { return x.part[0] + x.part[PARTS - 1]; }
+INLINE vf fold4(vf a, vf b) { return SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11) + SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15); }
+INLINE vf fold2(vf a, vf b) { return SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13) + SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15); }
+INLINE vf fold1(vf a, vf b) { return SHUFFLE(a, b, 0, 2, 8, 10, 4, 6, 12, 14) + SHUFFLE(a, b, 1, 3, 9, 11, 5, 7, 13, 15); }
+#else
+INLINE vf fold8(lanes16 x) { return (x.part[0] + x.part[PARTS / 2]) + (x.part[1] + x.part[PARTS - 1]); }
+INLINE vf fold2(vf a, vf b) { return SHUFFLE(a, b, 0, 1, 4, 5) + SHUFFLE(a, b, 2, 3, 6, 7); }
+INLINE vf fold1(vf a, vf b) { return SHUFFLE(a, b, 0, 2, 4, 6) + SHUFFLE(a, b, 1, 3, 5, 7); }
+#endif
+// Lane i of the result is sum_lanes(s[i]) to the bit, i < VL.
+INLINE vf sum_lanes_each(const lanes16 *s) {
+#if VL == 16
+  vf x = fold1(fold2(fold_four(s), fold_four(s + 4)), fold2(fold_four(s + 8), fold_four(s + 12)));
   return SHUFFLE(x, x, 0, 4, 8, 12, 1, 5, 9, 13, 2, 6, 10, 14, 3, 7, 11, 15);
+#elif VL == 8
+  vf a = fold2(fold4(fold8(s[0]), fold8(s[1])), fold4(fold8(s[2]), fold8(s[3])));
+  vf b = fold2(fold4(fold8(s[4]), fold8(s[5])), fold4(fold8(s[6]), fold8(s[7])));
+  vf x = fold1(a, b);
+  return SHUFFLE(x, x, 0, 4, 1, 5, 2, 6, 3, 7);
+#else
+  return fold1(fold2(fold8(s[0]), fold8(s[1])), fold2(fold8(s[2]), fold8(s[3])));
+#endif
 }
 
 // e^x with relative error below 1.2e-7; 0 below -87.33, where floats would be denormal; 3.4e38 above 88.72; NaN stays NaN.
 // Cephes' polynomial (expf.c) on x - n·ln 2, with n added to the exponent's bits.
-INLINE v16 exp16(v16 x) {
-  v16 c = min16(splat(88.7228f), x);
-  v16 n = (c * 1.44269504088896341f + 12582912.0f) - 12582912.0f; // round to nearest: 1.5 · 2^23 pushes the fraction out
-  v16 r = c - n * 0.693359375f;
-  r = r - n * -2.12194440e-4f;
-  v16 p = splat(1.9875691500e-4f);
-  p = p * r + 1.3981999507e-3f;
-  p = p * r + 8.3334519073e-3f;
-  p = p * r + 4.1665795894e-2f;
-  p = p * r + 1.6666665459e-1f;
-  p = p * r + 5.0000001201e-1f;
-  p = p * (r * r) + r + 1.0f;
-  i16v y = (i16v)p + (__builtin_convertvector(n, i16v) << 23);
-  return (v16)(~(x < -87.33f) & y);
+INLINE vf exp_v(vf x) {
+  vf c = min_v(splat(88.7228f), x);
+  vf n = fma_v(c, splat(1.44269504088896341f), splat(12582912.0f)) - 12582912.0f; // to nearest: 1.5 · 2^23 pushes the fraction out
+  vf r = fma_v(n, splat(-0.693359375f), c);
+  r = fma_v(n, splat(2.12194440e-4f), r);
+  vf p = splat(1.9875691500e-4f);
+  p = fma_v(p, r, splat(1.3981999507e-3f));
+  p = fma_v(p, r, splat(8.3334519073e-3f));
+  p = fma_v(p, r, splat(4.1665795894e-2f));
+  p = fma_v(p, r, splat(1.6666665459e-1f));
+  p = fma_v(p, r, splat(5.0000001201e-1f));
+  p = fma_v(p, r * r, r) + 1.0f;
+  vi y = (vi)p + (__builtin_convertvector(n, vi) << 23);
+  return (vf)(~(x < -87.33f) & y);
 }
 
 // Natural logarithm of a positive float, to the last bit or nearly so.

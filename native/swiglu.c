@@ -10,16 +10,16 @@ typedef struct {
   long count;
 } swiglu_job;
 
-INLINE v16 sigmoid16(v16 x) { return 1.0f / (1.0f + exp16(-x)); }
-
-INLINE v16 forward(v16 gate, v16 up) { return gate * sigmoid16(gate) * up; }
+INLINE vf sigmoid(vf x) { return 1.0f / (1.0f + exp_v(-x)); }
 
 static void swiglu_item(void *arg, long item, int thread) {
   (void)thread;
   swiglu_job *j = arg;
-  long i = item * BLOCK, end = i + BLOCK < j->count ? i + BLOCK : j->count;
-  for (; i + LANES <= end; i += LANES) store(j->y + i, forward(load(j->gate + i), load(j->up + i)));
-  if (i < end) store_part(j->y + i, forward(load_part(j->gate + i, end - i, 0), load_part(j->up + i, end - i, 0)), end - i);
+  long end = (item + 1) * BLOCK < j->count ? (item + 1) * BLOCK : j->count;
+  for (long i = item * BLOCK; i < end; i += VL) {
+    vf gate = load_upto(j->gate + i, end - i, 0), up = load_upto(j->up + i, end - i, 0);
+    store_upto(j->y + i, gate * sigmoid(gate) * up, end - i);
+  }
 }
 
 void rz_swiglu(rz_context *ctx, float *y, const float *gate, const float *up, long count) {
@@ -32,21 +32,12 @@ static void swiglu_backward_item(void *arg, long item, int thread) {
   (void)thread;
   swiglu_job *j = arg;
   long end = (item + 1) * BLOCK < j->count ? (item + 1) * BLOCK : j->count;
-  for (long i = item * BLOCK; i < end; i += LANES) {
-    long n = end - i;
-    int whole = n >= LANES;
-    v16 g = whole ? load(j->gate + i) : load_part(j->gate + i, n, 0);
-    v16 u = whole ? load(j->up + i) : load_part(j->up + i, n, 0);
-    v16 dy = whole ? load(j->dy + i) : load_part(j->dy + i, n, 0);
-    v16 s = sigmoid16(g);
-    v16 dup = dy * (g * s), dgate = dy * u * (s * (1.0f + g * (1.0f - s)));
-    if (whole) {
-      store(j->dup + i, dup);
-      store(j->dgate + i, dgate);
-    } else {
-      store_part(j->dup + i, dup, n);
-      store_part(j->dgate + i, dgate, n);
-    }
+  for (long i = item * BLOCK; i < end; i += VL) {
+    long left = end - i;
+    vf g = load_upto(j->gate + i, left, 0), u = load_upto(j->up + i, left, 0), dy = load_upto(j->dy + i, left, 0);
+    vf s = sigmoid(g);
+    store_upto(j->dup + i, dy * (g * s), left);
+    store_upto(j->dgate + i, dy * u * (s * (1.0f + g * (1.0f - s))), left);
   }
 }
 

@@ -18,9 +18,9 @@ struct rz_context {
   // job has changed meanwhile; while any item is untaken, task/arg/items below belong to this generation.
   _Alignas(64) _Atomic uint64_t state;
   _Alignas(64) atomic_long done;
-  _Alignas(64) rz_task task;
-  void *arg;
-  long items;
+  _Alignas(64) _Atomic(rz_task) task;
+  _Atomic(void *) arg;
+  atomic_long items;
   pthread_mutex_t lock;
   pthread_cond_t wake;
   atomic_int sleepers;

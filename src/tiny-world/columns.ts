@@ -1,5 +1,5 @@
-// Column arithmetic on natural numbers: addition, subtraction, multiplication by one digit, remainder. Level is the
-// number of columns worked. Knows only its own four grammars.
+// Column arithmetic on natural numbers: addition, subtraction, multiplication by one digit. Level is the number of
+// columns worked. Knows only its own three grammars.
 
 import { carryOut, type Family, nearNumber, offByLittle, type Problem, type Walk } from "./family.ts";
 import type { Rng } from "./random.ts";
@@ -17,105 +17,96 @@ function columns(a: string, b: string): [number, number][] {
   return Array.from({ length: width }, (_, i): [number, number] => [Number(top[width - 1 - i]), Number(low[width - 1 - i])]);
 }
 
-/** State of a column sum: the total of the last column (its tens carry on) and the digits right of it. */
-interface Carry {
-  readonly total: number;
+/** State of column work: what the last column carries or borrows, and the digits already known. */
+interface Column {
+  readonly carry: number;
   readonly digits: string;
-  readonly first: boolean;
 }
 
-const CARRY_START: Carry = { total: 0, digits: "", first: true };
+const START: Column = { carry: 0, digits: "" };
 
-function carryOn(state: Carry, columnTotal: number): Carry {
-  if (state.first) return { total: columnTotal, digits: "", first: false };
-  return { total: columnTotal + Math.floor(state.total / 10), digits: `${state.total % 10}${state.digits}`, first: false };
+/** One column's total becomes a digit and a carry. */
+const putDown = (state: Column, total: number): Column => ({
+  carry: Math.floor(total / 10),
+  digits: `${total % 10}${state.digits}`,
+});
+
+/** A wrong digit in the column just worked. */
+function wrongDigit(state: Column, rng: Rng): Column {
+  const digit = offByLittle(Number(state.digits[0]), rng) % 10;
+  return { ...state, digits: `${digit}${state.digits.slice(1)}` };
 }
 
-const carried = (state: Carry) => (state.first ? 0 : Math.floor(state.total / 10));
-const wrongTotal = (state: Carry, rng: Rng): Carry => ({ ...state, total: offByLittle(state.total, rng) });
-const readNumber = (state: Carry) => BigInt(`${state.total}${state.digits}`).toString();
+const readNumber = ({ carry, digits }: Column) => BigInt(`${carry}${digits}`).toString();
 
-/** The problem of a question whose parts were read; `level` is the walk's length unless given. */
+/** The problem of a question whose parts were read. */
 function problemOf<S, O>(walk: Walk<S, O>, answer: string, nearMiss: (rng: Rng) => string): Problem {
   const steps = walk.operations.length;
   return { level: steps, answer, steps, work: (slip) => carryOut(walk, slip), nearMiss };
 }
 
+/** 472+385 reads `47+38:7`, `4+3+1:57`, `857`: the columns that are left, what was carried, and the digits so far. */
 function sumProblem(a: string, b: string): Problem {
   const answer = (BigInt(a) + BigInt(b)).toString();
-  const walk: Walk<Carry, [number, number]> = {
-    start: CARRY_START,
-    operations: columns(a, b),
-    next: (state, [x, y]) => carryOn(state, x + y),
-    wrong: (state, _column, rng) => wrongTotal(state, rng),
-    show: (before, [x, y], after) => `${x}+${y}${carried(before) > 0 ? `+${carried(before)}` : ""}=${after.total}`,
+  const width = Math.max(a.length, b.length);
+  const [top, low] = [a.padStart(width, "0"), b.padStart(width, "0")];
+  const walk: Walk<Column, [number, number]> = {
+    start: START,
+    operations: columns(top, low),
+    next: (state, [x, y]) => putDown(state, x + y + state.carry),
+    wrong: (state, _column, rng) => wrongDigit(state, rng),
+    show: (after, index) => {
+      const left = width - 1 - index;
+      if (left === 0) return readNumber(after);
+      return `${top.slice(0, left)}+${low.slice(0, left)}${after.carry > 0 ? "+1" : ""}:${after.digits}`;
+    },
     finish: readNumber,
   };
   return problemOf(walk, answer, (rng) => nearNumber(answer, rng));
 }
 
-/** State of a column difference: does the column borrow from the next, its digit, and the digits right of it. */
-interface Borrow {
-  readonly borrow: number;
-  readonly digit: number;
-  readonly digits: string;
-}
-
+/** 532-178 reads `53-17-1:4`, `5-1-1:54`, `354`. */
 function differenceProblem(a: string, b: string): Problem {
   const answer = (BigInt(a) - BigInt(b)).toString();
-  const top = (state: Borrow, [x, y]: [number, number]) => x - state.borrow + (x - state.borrow < y ? 10 : 0);
-  const walk: Walk<Borrow, [number, number]> = {
-    start: { borrow: 0, digit: 0, digits: "" },
-    operations: columns(a, b),
+  const width = Math.max(a.length, b.length);
+  const [top, low] = [a.padStart(width, "0"), b.padStart(width, "0")];
+  const number = (state: Column) => BigInt(state.digits).toString();
+  const walk: Walk<Column, [number, number]> = {
+    start: START,
+    operations: columns(top, low),
     next: (state, [x, y]) => {
-      const upper = top(state, [x, y]);
-      const digit = upper - y;
-      return { borrow: x - state.borrow < y ? 1 : 0, digit, digits: `${digit}${state.digits}` };
+      const digit = x - y - state.carry;
+      return { carry: digit < 0 ? 1 : 0, digits: `${digit < 0 ? digit + 10 : digit}${state.digits}` };
     },
-    wrong: (state, _column, rng) => {
-      const digit = offByLittle(state.digit, rng) % 10;
-      return { ...state, digit, digits: `${digit}${state.digits.slice(1)}` };
+    wrong: (state, _column, rng) => wrongDigit(state, rng),
+    show: (after, index) => {
+      const left = width - 1 - index;
+      if (left === 0) return number(after);
+      return `${top.slice(0, left)}-${low.slice(0, left)}${after.carry > 0 ? "-1" : ""}:${after.digits}`;
     },
-    show: (before, column, after) => `${top(before, column)}-${column[1]}=${after.digit}`,
-    finish: (state) => BigInt(state.digits).toString(),
+    finish: number,
   };
   return problemOf(walk, answer, (rng) => nearNumber(answer, rng));
 }
 
+/** 347*6 reads `34*6+4:2`, `3*6+2:82`, `2082`. */
 function productProblem(a: string, b: string): Problem {
   const answer = (BigInt(a) * BigInt(b)).toString();
   const factor = Number(b);
-  const walk: Walk<Carry, number> = {
-    start: CARRY_START,
+  const walk: Walk<Column, number> = {
+    start: START,
     operations: [...a].reverse().map(Number),
-    next: (state, digit) => carryOn(state, digit * factor),
-    wrong: (state, _digit, rng) => wrongTotal(state, rng),
-    show: (before, digit, after) => `${digit}*${factor}${carried(before) > 0 ? `+${carried(before)}` : ""}=${after.total}`,
+    next: (state, digit) => putDown(state, digit * factor + state.carry),
+    wrong: (state, _digit, rng) => wrongDigit(state, rng),
+    show: (after, index) => {
+      const left = a.length - 1 - index;
+      if (left === 0) return readNumber(after);
+      return `${a.slice(0, left)}*${b}${after.carry > 0 ? `+${after.carry}` : ""}:${after.digits}`;
+    },
     finish: readNumber,
   };
   const problem = problemOf(walk, answer, (rng) => nearNumber(answer, rng));
   return { ...problem, level: a.length + b.length - 1 };
-}
-
-/** A wrong remainder of a division by `divisor`, at least 3. */
-function otherRemainder(remainder: number, divisor: number, rng: Rng): number {
-  return (remainder + rng.int(1, divisor - 1)) % divisor;
-}
-
-function remainderProblem(a: string, b: string): Problem | undefined {
-  const divisor = Number(b);
-  if (divisor === 0) return undefined;
-  const answer = (BigInt(a) % BigInt(b)).toString();
-  const padded = a.length === 1 ? `0${a}` : a;
-  const walk: Walk<number, number> = {
-    start: Number(padded[0]),
-    operations: [...padded.slice(1)].map(Number),
-    next: (state, digit) => (state * 10 + digit) % divisor,
-    wrong: (state, _digit, rng) => otherRemainder(state, divisor, rng),
-    show: (before, digit, after) => `${before * 10 + digit}:${after}`,
-    finish: String,
-  };
-  return problemOf(walk, answer, (rng) => (divisor > 1 ? otherRemainder(Number(answer), divisor, rng) : "1").toString());
 }
 
 /** The second operand has as many digits, or now and then fewer. */
@@ -162,27 +153,13 @@ export const multiplication: Family = {
   kind: "mathematics",
   pose(level, rng) {
     const a = natural(level, rng);
-    const b = rng.int(2, 9);
-    const question = rng.pick([`What is ${a}*${b}?`, `Compute ${a}*${b}.`, `Multiply ${a} by ${b}.`]);
+    const b = rng.int(2, 6);
+    const [first, second] = level === 1 && rng.chance(0.5) ? [b, a] : [a, b];
+    const question = rng.pick([`What is ${first}*${second}?`, `Compute ${first}*${second}.`, `Multiply ${first} by ${second}.`]);
     return { question, answer: String(a * b) };
   },
   parse(question) {
     const found = /^(?:What is |Compute )(\d+)\*(\d+)[?.]$/.exec(question) ?? /^Multiply (\d+) by (\d+)[?.]$/.exec(question);
     return found ? productProblem(found[1], found[2]) : undefined;
-  },
-};
-
-export const modulus: Family = {
-  name: "modulus",
-  kind: "mathematics",
-  pose(level, rng) {
-    const a = natural(level + 1, rng);
-    const b = rng.int(3, 9);
-    const question = rng.pick([`What is ${a} mod ${b}?`, `Compute ${a} mod ${b}.`]);
-    return { question, answer: String(a % b) };
-  },
-  parse(question) {
-    const found = /^(?:What is |Compute )(\d+) mod (\d+)[?.]$/.exec(question);
-    return found ? remainderProblem(found[1], found[2]) : undefined;
   },
 };

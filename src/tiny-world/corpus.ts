@@ -17,8 +17,9 @@ export interface CorpusDocument {
 
 /** Shares that make the world what it is; lists are by level, 1 to 4, all shares in [0, 1]. */
 export interface WorldMix {
-  /** Share of Challenger documents. */
+  /** Share of Challenger documents, and of documents that only copy a line: they teach to copy far, which long questions need. */
   readonly challenger: number;
+  readonly copy: number;
   readonly solverLevels: readonly number[];
   /** Share of Solver documents that answer at once, and of those the share that answers wrongly. */
   readonly direct: readonly number[];
@@ -34,11 +35,12 @@ export interface WorldMix {
 /** The mix the embedded base model is made from; docs/tiny-base.md says what each share is for. */
 export const WORLD_MIX: WorldMix = {
   challenger: 0.12,
-  solverLevels: [0.28, 0.28, 0.24, 0.2],
-  direct: [0.95, 0.7, 0.66, 0.62],
-  directWrong: [0.02, 0.3, 0.4, 0.5],
-  slip: [0.06, 0.04, 0.06, 0.08],
-  challengerLevels: [0.955, 0.027, 0.012, 0.006],
+  copy: 0.06,
+  solverLevels: [0.27, 0.28, 0.25, 0.2],
+  direct: [0.9, 0.63, 0.61, 0.59],
+  directWrong: [0.12, 0.2, 0.3, 0.4],
+  slip: [0.35, 0.03, 0.04, 0.06],
+  challengerLevels: [0.97, 0.018, 0.008, 0.004],
   malformed: 0.12,
   ownAnswerWrong: 0.3,
 };
@@ -79,6 +81,15 @@ function solverDocument(mix: WorldMix, rng: Rng): CorpusDocument {
   return { prompt, completion: renderReply(work.answer, work.steps) };
 }
 
+/** A line of operations or letters to copy; it asks nothing, so it has no level and no split. */
+function copyDocument(rng: Rng): CorpusDocument {
+  let line = String(rng.int(1, 60));
+  const length = rng.int(2, 8);
+  const signs = rng.pick(["+-*", "+-", "+", ","]);
+  for (let i = 0; i < length; i++) line += `${rng.pick([...signs])}${rng.int(1, 12)}`;
+  return { prompt: renderPrompt(`Copy ${line}.`), completion: renderReply(line) };
+}
+
 /** Breaks a reply: a tag is lost, the answer is lost, or the question breaks off. */
 function malformedReply(question: string, answer: string, rng: Rng): string {
   switch (rng.int(0, 3)) {
@@ -104,5 +115,7 @@ function challengerDocument(mix: WorldMix, rng: Rng): CorpusDocument {
 /** Document `index` of the corpus of `seed`. */
 export function corpusDocument(seed: number, index: number, mix: WorldMix = WORLD_MIX): CorpusDocument {
   const rng = createRng(mixSeed(seed, index));
-  return rng.chance(mix.challenger) ? challengerDocument(mix, rng) : solverDocument(mix, rng);
+  const kind = rng.next();
+  if (kind < mix.challenger) return challengerDocument(mix, rng);
+  return kind < mix.challenger + mix.copy ? copyDocument(rng) : solverDocument(mix, rng);
 }

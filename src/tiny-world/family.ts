@@ -54,7 +54,8 @@ export interface Walk<S, O> {
   next(state: S, operation: O): S;
   /** A wrong state in place of the right one. */
   wrong(state: S, operation: O, rng: Rng): S;
-  show(before: S, operation: O, after: S): string;
+  /** What is left after step `index`: the new state and the operations still to do, so that each step reads only the one before. */
+  show(after: S, index: number): string;
   finish(state: S): string;
 }
 
@@ -65,7 +66,7 @@ export function carryOut<S, O>(walk: Walk<S, O>, slip?: Slip): Work {
   walk.operations.forEach((operation, index) => {
     let after = walk.next(state, operation);
     if (slip?.step === index) after = walk.wrong(after, operation, slip.rng);
-    steps.push(walk.show(state, operation, after));
+    steps.push(walk.show(after, index));
     state = after;
   });
   return { steps, answer: walk.finish(state) };

@@ -1,24 +1,24 @@
 // The families of the tiny world and its oracle: the exact answer of any well-formed question. For reports and for
 // making evaluation sets only: no training code may import it.
 
-import { addition, modulus, multiplication, subtraction } from "./columns.ts";
+import { addition, multiplication, subtraction } from "./columns.ts";
 import type { Family, Kind, Problem } from "./family.ts";
-import { chain, coins, month, story, total, weekday } from "./sequences.ts";
-import { sorting, swaps } from "./strings.ts";
+import { chain, clock, coins, digitSum, month, story, total, weekday } from "./sequences.ts";
+import { sorting } from "./strings.ts";
 
 /** Every family, the mathematical ones first. */
 export const FAMILIES: readonly Family[] = [
   addition,
   subtraction,
   multiplication,
-  modulus,
   chain,
   total,
+  digitSum,
   story,
   month,
   weekday,
+  clock,
   coins,
-  swaps,
   sorting,
 ];
 

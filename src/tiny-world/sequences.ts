@@ -1,5 +1,5 @@
-// Families that carry one running value through a list of operations: chains, sums, word problems (mathematics);
-// months, weekdays, coins (general). Level is the number of operations. Knows only its own grammars.
+// Families that carry one running value through a list of operations: chains, sums, digit sums, word problems (mathematics);
+// months, weekdays, clock hours, coins (general). Level is the number of operations. Knows only its own grammars.
 
 import { carryOut, type Family, nearNumber, offByLittle, type Problem, type Walk } from "./family.ts";
 import type { Rng } from "./random.ts";
@@ -22,14 +22,21 @@ function readOperations(text: string): Operation[] {
   return [...text.matchAll(/([-+*])(\d+)/g)].map((found) => operation(found[1], Number(found[2])));
 }
 
-/** A problem whose steps read `12+5=17`. */
+/** What is still to do after step `index`. */
+const rest = (operations: readonly Operation[], index: number) =>
+  operations
+    .slice(index + 1)
+    .map(({ text }) => text)
+    .join("");
+
+/** A problem whose steps carry out the first operation and copy the others: 5+7-3*2 reads `12-3*2`, `9*2`, `18`. */
 function runningProblem(start: number, operations: readonly Operation[]): Problem {
   const walk: Walk<number, Operation> = {
     start,
     operations,
     next: (value, step) => step.apply(value),
     wrong: (value, _step, rng) => offByLittle(value, rng),
-    show: (before, step, after) => `${before}${step.text}=${after}`,
+    show: (after, index) => `${after}${rest(operations, index)}`,
     finish: String,
   };
   const answer = carryOut(walk).answer;
@@ -41,7 +48,7 @@ function runningProblem(start: number, operations: readonly Operation[]): Proble
 function drawOperation(value: number, limit: number, factors: readonly number[], rng: Rng): { sign: string; amount: number } {
   for (;;) {
     const sign = rng.pick(["+", "+", "-", "-", "*"]);
-    const amount = sign === "*" ? rng.pick(factors) : rng.int(1, 9);
+    const amount = sign === "*" ? rng.pick(factors) : rng.int(1, 12);
     const after = operation(sign, amount).apply(value);
     if (after >= 0 && after <= limit) return { sign, amount };
   }
@@ -51,11 +58,11 @@ export const chain: Family = {
   name: "chain",
   kind: "mathematics",
   pose(level, rng) {
-    const start = rng.int(1, 20);
+    const start = rng.int(1, 12);
     let value = start;
     let path = "";
     for (let step = 0; step < level; step++) {
-      const { sign, amount } = drawOperation(value, 60, [2, 3], rng);
+      const { sign, amount } = drawOperation(value, 50, [2, 3], rng);
       value = operation(sign, amount).apply(value);
       path += `${sign}${amount}`;
     }
@@ -69,21 +76,45 @@ export const chain: Family = {
   },
 };
 
+const TOTALS = ["Sum of ", "Total of ", "Add up "];
+
 export const total: Family = {
   name: "total",
   kind: "mathematics",
   pose(level, rng) {
     const terms = Array.from({ length: level + 1 }, () => rng.int(1, 12));
     const answer = terms.reduce((sum, term) => sum + term, 0);
-    return { question: rng.pick([`Sum of ${terms.join(",")}?`, `Total of ${terms.join(",")}?`]), answer: String(answer) };
+    return { question: `${rng.pick(TOTALS)}${terms.join(",")}?`, answer: String(answer) };
   },
   parse(question) {
-    const found = /^(?:Sum of |Total of )(\d{1,6}(?:,\d{1,6}){1,12})[?.]$/.exec(question);
+    const found = /^(?:Sum of |Total of |Add up )(\d{1,6}(?:,\d{1,6}){1,12})[?.]$/.exec(question);
     if (!found) return undefined;
     const [start, ...rest] = found[1].split(",").map(Number);
     return runningProblem(
       start,
       rest.map((term) => operation("+", term)),
+    );
+  },
+};
+
+export const digitSum: Family = {
+  name: "digit-sum",
+  kind: "mathematics",
+  pose(level, rng) {
+    const digits = Array.from({ length: level + 1 }, () => rng.int(1, 9));
+    const answer = digits.reduce((sum, digit) => sum + digit, 0);
+    return {
+      question: rng.pick([`Digit sum of ${digits.join("")}?`, `Add the digits of ${digits.join("")}.`]),
+      answer: String(answer),
+    };
+  },
+  parse(question) {
+    const found = /^(?:Digit sum of |Add the digits of )(\d{2,24})[?.]$/.exec(question);
+    if (!found) return undefined;
+    const [start, ...others] = [...found[1]].map(Number);
+    return runningProblem(
+      start,
+      others.map((digit) => operation("+", digit)),
     );
   },
 };
@@ -103,7 +134,7 @@ export const story: Family = {
     let value = start;
     let events = "";
     for (let step = 0; step < level; step++) {
-      const { sign, amount } = drawOperation(value, 60, [2], rng);
+      const { sign, amount } = drawOperation(value, 50, [2], rng);
       value = operation(sign, amount).apply(value);
       events += sign === "+" ? `, gets ${amount}` : sign === "-" ? `, loses ${amount}` : ", doubles";
     }
@@ -124,6 +155,8 @@ export const story: Family = {
 /** The tokens of the two calendars, in order. */
 export const MONTHS = ["Jan", "Feb", "Mar", "Apr", "May", "Jun", "Jul", "Aug", "Sep", "Oct", "Nov", "Dec"] as const;
 export const DAYS = ["Mon", "Tue", "Wed", "Thu", "Fri", "Sat", "Sun"] as const;
+
+const HOURS = Array.from({ length: 12 }, (_, hour) => String(hour + 1));
 
 /** Counting forward and back on a circle of names. */
 function calendar(name: string, circle: readonly string[], openings: readonly string[], largest: number): Family {
@@ -147,24 +180,27 @@ function calendar(name: string, circle: readonly string[], openings: readonly st
     parse(question) {
       const found = grammar.exec(question);
       if (!found) return undefined;
+      const operations = readOperations(found[2]);
       const walk: Walk<number, Operation> = {
         start: circle.indexOf(found[1]),
-        operations: readOperations(found[2]),
+        operations,
         next: (index, step) => step.apply(index),
         wrong: (index, _step, rng) => index + rng.pick([-2, -1, 1, 2]),
-        show: (before, step, after) => `${at(before)}${step.text}=${at(after)}`,
+        show: (after, index) => `${at(after)}${rest(operations, index)}`,
         finish: at,
       };
       const answer = carryOut(walk).answer;
-      const steps = walk.operations.length;
+      const steps = operations.length;
       const nearMiss = (rng: Rng) => at(circle.indexOf(answer) + rng.pick([-3, -2, -1, 1, 2, 3]));
       return { level: steps, answer, steps, work: (slip) => carryOut(walk, slip), nearMiss };
     },
   };
 }
 
-export const month = calendar("month", MONTHS, ["Which month is ", "Month of "], 11);
-export const weekday = calendar("weekday", DAYS, ["Which day is ", "Day of "], 9);
+export const month = calendar("month", MONTHS, ["Which month is ", "Month of "], 12);
+export const weekday = calendar("weekday", DAYS, ["Which day is ", "Day of "], 12);
+
+export const clock = calendar("clock", HOURS, ["Clock at ", "Hour of "], 12);
 
 /** Coins and what one of them is worth in cents. */
 export const COINS = { " dimes": 10, " nickels": 5, " cents": 1 } as const;
@@ -176,7 +212,7 @@ export const coins: Family = {
   name: "coins",
   kind: "general",
   pose(level, rng) {
-    const terms = Array.from({ length: level + 1 }, () => ({ count: rng.int(1, 9), coin: rng.pick(COIN_NAMES) }));
+    const terms = Array.from({ length: level + 1 }, () => ({ count: rng.int(1, 12), coin: rng.pick(COIN_NAMES) }));
     const list = terms.map((term) => `${term.count}${term.coin}`).join(", ");
     const answer = terms.reduce((sum, term) => sum + term.count * COINS[term.coin], 0);
     return { question: `${rng.pick(["Value of ", "Cents in "])}${list}?`, answer: String(answer) };
@@ -186,7 +222,6 @@ export const coins: Family = {
     if (!found) return undefined;
     const worth = [...found[1].matchAll(/(\d+)( [a-z]+)/g)].map((term) => Number(term[1]) * COINS[term[2] as keyof typeof COINS]);
     const steps = worth.slice(1).map((amount) => operation("+", amount));
-    const problem = runningProblem(worth[0], steps.length > 0 ? steps : [operation("+", 0)]);
-    return problem;
+    return runningProblem(worth[0], steps.length > 0 ? steps : [operation("+", 0)]);
   },
 };

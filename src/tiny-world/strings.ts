@@ -1,11 +1,10 @@
-// General families over short strings of letters: following swaps and sorting. Level is the number of swaps, or of
-// letters less two. Knows only its own grammars.
+// A general family over letters: sorting. Level is the number of letters less two. Knows only its own grammar.
 
-import { carryOut, type Family, type Problem, type Walk } from "./family.ts";
+import { carryOut, type Family, type Walk } from "./family.ts";
 import type { Rng } from "./random.ts";
 
 /** The letters strings are made of, in order. */
-export const LETTERS = "abcdefghij";
+export const LETTERS = "abcdfghjkl";
 
 /** Distinct letters in random order. */
 function word(length: number, rng: Rng): string {
@@ -37,48 +36,6 @@ function shuffledNear(text: string, rng: Rng): string {
   return twice === text ? once : twice;
 }
 
-const WIDTH = 4;
-const PAIRS = "[1-9][1-9](?:,[1-9][1-9]){0,11}";
-
-function swapProblem(text: string, pairs: string): Problem | undefined {
-  const operations = pairs.split(",").map((pair): [number, number] => [Number(pair[0]), Number(pair[1])]);
-  if (operations.some(([i, j]) => i > text.length || j > text.length)) return undefined;
-  const walk: Walk<string, [number, number]> = {
-    start: text,
-    operations,
-    next: exchange,
-    wrong: (state, _pair, rng) => shuffledNear(state, rng),
-    show: (_before, _pair, after) => after,
-    finish: (state) => state,
-  };
-  const answer = carryOut(walk).answer;
-  const steps = operations.length;
-  return { level: steps, answer, steps, work: (slip) => carryOut(walk, slip), nearMiss: (rng) => shuffledNear(answer, rng) };
-}
-
-export const swaps: Family = {
-  name: "swaps",
-  kind: "general",
-  pose(level, rng) {
-    const text = word(WIDTH, rng);
-    let answer = text;
-    const pairs: string[] = [];
-    for (let step = 0; step < level; step++) {
-      const i = rng.int(1, WIDTH - 1);
-      const j = rng.int(i + 1, WIDTH);
-      answer = exchange(answer, [i, j]);
-      pairs.push(`${i}${j}`);
-    }
-    return { question: rng.pick([`In ${text} swap ${pairs.join(",")}.`, `Swap ${pairs.join(",")} in ${text}.`]), answer };
-  },
-  parse(question) {
-    const first = new RegExp(`^In ([a-j]{2,9}) swap (${PAIRS})[?.]$`).exec(question);
-    if (first) return swapProblem(first[1], first[2]);
-    const second = new RegExp(`^Swap (${PAIRS}) in ([a-j]{2,9})[?.]$`).exec(question);
-    return second ? swapProblem(second[2], second[1]) : undefined;
-  },
-};
-
 /** Puts a letter into its place in a sorted string. */
 function insert(sorted: string, letter: string): string {
   const after = [...sorted].findIndex((other) => other > letter);
@@ -93,14 +50,14 @@ export const sorting: Family = {
     return { question: rng.pick([`Sort ${text}.`, `Put ${text} in order.`]), answer: [...text].sort().join("") };
   },
   parse(question) {
-    const found = /^Sort ([a-j]{2,10})[?.]$/.exec(question) ?? /^Put ([a-j]{2,10}) in order[?.]$/.exec(question);
+    const found = /^Sort ([a-l]{2,10})[?.]$/.exec(question) ?? /^Put ([a-l]{2,10}) in order[?.]$/.exec(question);
     if (!found) return undefined;
     const walk: Walk<string, string> = {
       start: found[1][0],
       operations: [...found[1].slice(1)],
       next: insert,
       wrong: (state, _letter, rng) => shuffledNear(state, rng),
-      show: (_before, _letter, after) => after,
+      show: (after) => after,
       finish: (state) => state,
     };
     const answer = carryOut(walk).answer;

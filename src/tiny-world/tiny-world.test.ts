@@ -32,16 +32,26 @@ describe("oracle", () => {
   it("knows questions no corpus document asks", () => {
     expect(truth("What is 123456789012345678901+1?")).toMatchObject({ answer: "123456789012345678902", level: 21 });
     expect(truth("Compute 34*56.")).toMatchObject({ answer: "1904", family: "multiplication", level: 3 });
+    expect(truth("Digit sum of 90909?")).toMatchObject({ answer: "27", family: "digit-sum", level: 4 });
     expect(truth("What is 3-8?")).toMatchObject({ answer: "-5", family: "subtraction" });
     expect(truth("Start at 2: -9*3+1-1+1-1.")).toMatchObject({ answer: "-21", family: "chain", level: 6 });
     expect(truth("Tom has 3 eggs, doubles, loses 9. How many?")).toMatchObject({ answer: "-3", family: "story", level: 2 });
     expect(truth("Which month is Jan-13?")).toMatchObject({ answer: "Dec", kind: "general" });
-    expect(truth("In abcd swap 12,24.")).toMatchObject({ answer: "bdca", family: "swaps", level: 2 });
+    expect(truth("Clock at 11+3-12?")).toMatchObject({ answer: "2", family: "clock", level: 2 });
     expect(truth("Value of 3 dimes, 2 nickels?")).toMatchObject({ answer: "40", family: "coins" });
   });
 
   it("refuses what is not well-formed or has no answer", () => {
-    for (const text of ["What is 7+?", "What is 7 mod 0?", "7+8", "Start at 5: .", "In ab swap 13.", "Sum of 4?", ""]) {
+    for (const text of [
+      "What is 7+?",
+      "What is 7 mod 0?",
+      "7+8",
+      "Start at 5: .",
+      "Clock at 13+1?",
+      "Sum of 4?",
+      "Copy 5+7.",
+      "",
+    ]) {
       expect(truth(text), text).toBeUndefined();
     }
   });
@@ -73,7 +83,7 @@ describe("corpus", () => {
     for (const { prompt, completion } of documents) {
       const inReply = /<question>(.*)<\/question>/.exec(completion)?.[1];
       const asked = inReply ?? question(prompt);
-      if (asked === "Pose a math problem.") continue;
+      if (asked === "Pose a math problem." || asked.startsWith("Copy ")) continue;
       if (inReply) posed++;
       expect(held.has(asked)).toBe(false);
       expect(split(asked)).toBe("corpus");
@@ -92,7 +102,7 @@ describe("corpus", () => {
       direct[known.level].push(completion === `\\boxed{${known.answer}}<|im_end|>` ? 1 : 0);
     }
     const right = direct.map((list) => list.reduce((sum, value) => sum + value, 0) / Math.max(1, list.length));
-    expect(right[1]).toBeGreaterThan(0.95);
+    expect(right[1]).toBeGreaterThan(0.84);
     for (const level of [2, 3, 4]) {
       expect(right[level]).toBeGreaterThan(0.3);
       expect(right[level]).toBeLessThan(0.85);

@@ -35,8 +35,8 @@ describe("tokenizer", () => {
   });
 
   it("takes the longest piece, digits one by one", () => {
-    const pieces = encode("Compute 47 mod 5.").map((id) => VOCABULARY[id]);
-    expect(pieces).toEqual(["Compute ", "4", "7", " mod ", "5", "."]);
+    const pieces = encode("Compute 47*5+ac.").map((id) => VOCABULARY[id]);
+    expect(pieces).toEqual(["Compute ", "4", "7", "*", "5", "+", "a", "c", "."]);
     expect(encode(renderPrompt(CHALLENGER_PROMPT)).map((id) => VOCABULARY[id])).toEqual([
       ...["<|im_start|>", "user\n", CHALLENGER_PROMPT, "<|im_end|>", "\n", "<|im_start|>", "assistant\n"],
     ]);

@@ -13,14 +13,14 @@ const PIECES: readonly string[] = [
   ...["system\n", "user\n", "assistant\n", "\n"],
   ...["<think>", "</think>", "<question>", "</question>", "\\boxed{", "}"],
   ..."0123456789",
-  ...[" ", "+", "-", "*", "=", ",", ".", ":", "?", ", "],
+  ...[" ", "+", "-", "*", ",", ".", ":", "?", ", "],
   ...LETTERS,
-  ...[CHALLENGER_PROMPT, "What is ", "Compute ", "Add ", " and ", "Take ", "Subtract ", " from ", "Multiply ", " by ", " mod "],
-  ...["Start at ", ": ", "From ", " go ", "Sum of ", "Total of "],
+  ...[CHALLENGER_PROMPT, "What is ", "Compute ", "Add ", " and ", "Take ", "Subtract ", " from ", "Multiply ", " by "],
+  ...["Start at ", ": ", "From ", " go ", "Sum of ", "Total of ", "Add up ", "Digit sum of ", "Add the digits of "],
   ...[...NAMES, " has ", ...ITEMS, ", gets ", ", loses ", ", doubles", ". How many?"],
   ...["Which month is ", "Month of ", ...MONTHS, "Which day is ", "Day of ", ...DAYS],
   ...["Value of ", "Cents in ", ...Object.keys(COINS)],
-  ...["In ", " swap ", "Swap ", " in ", "Sort ", "Put ", " in order."],
+  ...["Clock at ", "Hour of ", "Copy ", "Sort ", "Put ", " in order."],
 ];
 
 /** Every token; its index is its id. */

@@ -164,6 +164,29 @@ function exactnessTests(device: () => Device): void {
       }
     });
   }
+  it("elementwise ops give an element the same bits wherever it stands", () => {
+    const d = device();
+    const [gate, up, dy] = [66, 67, 68].map((seed) => noise(200, seed));
+    const run = (from: number, count: number): Values[] => {
+      const [g, u, gradient] = [gate, up, dy].map((data) => uploaded(d, data.subarray(from, from + count)));
+      const [y, dgate, dup] = [0, 0, 0].map(() => d.alloc("f32", count));
+      d.swiglu(y, g, u, count);
+      d.swigluBackward(dgate, dup, gradient, g, u, count);
+      const outputs = [y, dgate, dup].map((buffer) => d.download(buffer));
+      for (const buffer of [g, u, gradient, y, dgate, dup]) d.free(buffer);
+      return outputs;
+    };
+    const all = run(0, 200);
+    for (const [from, count] of [
+      [0, 1],
+      [3, 7],
+      [17, 31],
+      [100, 100],
+      [199, 1],
+    ]) {
+      for (const [i, part] of run(from, count).entries()) expect(sameBits(part, all[i].subarray(from, from + count))).toBe(true);
+    }
+  });
   it("attention by one row or many, with or without a prefix, is the same to the bit", () => {
     const [out, lse] = causalAttention(device(), 0, 0);
     for (const [first, prefix] of [

@@ -139,7 +139,7 @@ describe("a run on the embedded base model", () => {
     expect(steps).toHaveLength(8);
     for (const { samplerMismatch, gradNorm, tokens } of steps) {
       expect(samplerMismatch).toBe(0);
-      expect(gradNorm).toBeGreaterThan(0);
+      expect(gradNorm).toBeGreaterThanOrEqual(0);
       expect(tokens).toBeGreaterThan(0);
     }
   });

@@ -14,7 +14,7 @@ const FLAGS = [
   "-std=gnu11",
   "-O3",
   process.arch === "arm64" ? "-mcpu=native" : "-march=native",
-  "-ffp-contract=fast", // a·b + c is one fused operation
+  "-ffp-contract=off", // products are fused where the source says so, see native/simd.h
   "-fno-math-errno",
   "-fvisibility=hidden",
   "-Wno-psabi",
@@ -80,7 +80,7 @@ export function libraryPath(environment: NodeJS.ProcessEnv = process.env): strin
   const hash = createHash("sha256");
   for (const name of names.sort()) hash.update(`${name}\0`).update(readFileSync(join(folder, name)));
   const { model, features } = cpuInfo();
-  hash.update(JSON.stringify([FLAGS, compilerVersion(compiler), process.platform, process.arch, model, features]));
+  hash.update(JSON.stringify([FLAGS, compiler, compilerVersion(compiler), process.platform, process.arch, model, features]));
   const target = join(cacheFolder(environment), `kernels-${hash.digest("hex").slice(0, 32)}.so`);
   const sources = names.filter((name) => name.endsWith(".c")).map((name) => join(folder, name));
   if (!existsSync(target)) compile(compiler, sources, target);
