@@ -50,10 +50,13 @@ async function offline() {
   };
   await sample(clients, 0);
   const begun = performance.now();
+  const cpu = process.cpuUsage();
   let tokens = 0;
   for (let from = 1; performance.now() - begun < 1000 * Number(values["offline-seconds"]); from++)
     tokens += await sample(clients, from * 1000);
-  console.log(JSON.stringify({ tokensPerSecond: (1000 * tokens) / (performance.now() - begun) }));
+  const { user, system } = process.cpuUsage(cpu);
+  const tokensPerSecond = (1000 * tokens) / (performance.now() - begun);
+  console.log(JSON.stringify({ tokensPerSecond, cpuMicrosPerToken: (user + system) / tokens }));
   await engine.dispose();
 }
 
@@ -65,7 +68,7 @@ function offlineChild() {
     child.stdout.on("data", (data) => {
       text += data;
     });
-    child.on("close", (code) => (code === 0 ? resolve(JSON.parse(text).tokensPerSecond) : reject(new Error(`offline: ${code}`))));
+    child.on("close", (code) => (code === 0 ? resolve(JSON.parse(text)) : reject(new Error(`offline: ${code}`))));
   });
 }
 
@@ -95,6 +98,13 @@ async function startServer() {
 
 function megabytes(pid) {
   return Math.round(Number(/VmRSS:\s+(\d+)/.exec(readFileSync(`/proc/${pid}/status`, "utf8"))[1]) / 1024);
+}
+
+/** CPU time of a process so far, in microseconds (ticks of 10 ms). */
+function cpuMicros(pid) {
+  const stat = readFileSync(`/proc/${pid}/stat`, "utf8");
+  const fields = stat.slice(stat.lastIndexOf(")") + 2).split(" ");
+  return (Number(fields[11]) + Number(fields[12])) * 10_000;
 }
 
 /** One streamed completion; the tokens that its last event counts. */
@@ -171,17 +181,24 @@ async function load(port, pid) {
     }
   };
   const all = Array.from({ length: clients }, client);
+  let cpuAfter;
   await new Promise((resolve) => setTimeout(resolve, WARM_UP_MS));
   const memoryBefore = megabytes(pid);
+  const cpuBefore = { server: cpuMicros(pid), client: process.cpuUsage() };
   const samples = [];
   const timer = setInterval(() => samples.push(megabytes(pid)), 1000);
+  setTimeout(() => {
+    cpuAfter = { server: cpuMicros(pid), client: process.cpuUsage(cpuBefore.client) };
+  }, until - Date.now());
   await Promise.all(all);
   clearInterval(timer);
+  const { user, system } = cpuAfter.client;
+  const cpuMicrosPerToken = { server: (cpuAfter.server - cpuBefore.server) / tokens, clients: (user + system) / tokens };
   agent.destroy();
   await new Promise((resolve) => setTimeout(resolve, 300));
   const idle = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.json());
   const memory = { before: memoryBefore, most: Math.max(0, ...samples), after: megabytes(pid) };
-  return { completions, errors, memoryMegabytes: memory, tokensPerSecond: tokens / seconds, idle };
+  return { completions, errors, memoryMegabytes: memory, tokensPerSecond: tokens / seconds, cpuMicrosPerToken, idle };
 }
 
 if (values.offline) await offline();
@@ -192,7 +209,7 @@ else {
   server.child.kill("SIGTERM");
   const exitCode = await server.ended;
   const after = await offlineChild();
-  const offlineRate = (before + after) / 2;
+  const mean = (key) => (before[key] + after[key]) / 2;
   const report = {
     model: values.model,
     clients,
@@ -201,8 +218,13 @@ else {
     errors: result.errors.length,
     firstError: result.errors[0],
     exitCode,
-    offlineTokensPerSecond: [before, after],
-    ofOffline: result.tokensPerSecond / offlineRate,
+    offline: [before, after],
+    ofOffline: result.tokensPerSecond / mean("tokensPerSecond"),
+    // What the machine's other work cannot blur: the CPU time of a token offline, by that of a token served (and received).
+    cpuOfOffline: {
+      server: mean("cpuMicrosPerToken") / result.cpuMicrosPerToken.server,
+      serverAndClients: mean("cpuMicrosPerToken") / (result.cpuMicrosPerToken.server + result.cpuMicrosPerToken.clients),
+    },
   };
   console.log(JSON.stringify(report, undefined, 2));
   if (result.errors.length > 0) process.exitCode = 1;

@@ -153,7 +153,10 @@ export interface LiveSampler {
 
 /** How a live sampler works; none of it changes a token. */
 export interface LiveOptions {
-  /** Tokens are reported at most this often, in milliseconds; default 20. The end of a completion is reported at once. */
+  /**
+   * Milliseconds between reports of tokens, at least; default 20. With many completions it is more, so that reports do not slow
+   * sampling. The end of a completion is reported almost at once.
+   */
   readonly reportMs?: number;
   /** Memory for keys and values in bytes; default: the engine's. */
   readonly cacheBytes?: number;

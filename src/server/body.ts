@@ -20,20 +20,28 @@ export async function readJsonBody(request: IncomingMessage, limit: number, go: 
   return parse(await readBytes(request, limit));
 }
 
-async function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
+function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
   const chunks: Buffer[] = [];
   let bytes = 0;
-  try {
-    for await (const chunk of request.iterator({ destroyOnReturn: false }) as AsyncIterable<Buffer>) {
+  return new Promise((resolve, reject) => {
+    const take = (chunk: Buffer) => {
       bytes += chunk.length;
-      if (bytes > limit) throw tooLarge(limit, bytes);
-      chunks.push(chunk);
-    }
-  } catch (error) {
-    if (error instanceof Problem) throw error;
-    throw badRequest(`body: expected all of it, got ${bytes} bytes and then ${errorText(error)}.`);
-  }
-  return Buffer.concat(chunks, bytes);
+      if (bytes > limit) {
+        request.off("data", take);
+        reject(tooLarge(limit, bytes));
+      } else chunks.push(chunk);
+    };
+    const cutOff = (error?: Error) =>
+      reject(
+        badRequest(
+          `body: expected all of it, got ${bytes} bytes and then ${error === undefined ? "its end" : errorText(error)}.`,
+        ),
+      );
+    request.on("data", take);
+    request.once("end", () => resolve(chunks.length === 1 ? chunks[0] : Buffer.concat(chunks, bytes)));
+    request.once("error", cutOff);
+    request.once("close", () => cutOff());
+  });
 }
 
 function tooLarge(limit: number, got: number): Problem {

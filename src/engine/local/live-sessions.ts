@@ -1,4 +1,4 @@
-// The live batches of a worker: each runs step after step while it has work and gives way to messages after every step.
+// The live batches of a worker: each runs step after step while it has work and gives way to messages every few milliseconds.
 // Reports go out every few milliseconds, the end of a completion almost at once. Knows no HTTP and no sampling.
 
 import { setImmediate } from "node:timers/promises";
@@ -8,10 +8,13 @@ import type { LiveBatch } from "./live-sampler.ts";
 import type { LiveReport } from "./live-slots.ts";
 import { type LiveMessage, toWireError } from "./protocol.ts";
 
-/** Many completions report less often, so that who passes the reports on (1,000 a second at most) keeps up. */
-const MS_PER_REPORT = 1;
+/** Many completions report less often, so that who passes the reports on (500 a second, as a rule) leaves the cores to the kernels. */
+const MS_PER_REPORT = 2;
+const LONGEST_PAUSE_MS = 150;
+/** Small steps do not each look for messages. */
+const MS_BETWEEN_TURNS = 2;
 /** Ends that come close together are told together: waking the other thread costs more than a small step. */
-const MS_BETWEEN_ENDS = 3;
+const MS_BETWEEN_ENDS = 5;
 
 interface Session {
   readonly batch: LiveBatch;
@@ -82,16 +85,19 @@ export class LiveSessions {
       await setImmediate();
       let last = 0;
       let lastEnd = 0;
+      let lastTurn = 0;
       while (!work.closed && work.batch.step()) {
         const now = performance.now();
-        if (now - last >= Math.max(work.reportMs, work.batch.running * MS_PER_REPORT)) {
+        if (now - last >= pauseOf(work)) {
           last = now;
           this.#report(session, work.batch.takeReports());
         } else if (work.batch.hasEnded && now - lastEnd >= Math.min(work.reportMs, MS_BETWEEN_ENDS)) {
           lastEnd = now;
           this.#report(session, work.batch.takeReports("ended"));
         }
+        if (now - lastTurn < MS_BETWEEN_TURNS) continue;
         await setImmediate();
+        lastTurn = performance.now();
       }
       if (!work.closed) this.#report(session, work.batch.takeReports());
     } catch (error) {
@@ -105,4 +111,9 @@ export class LiveSessions {
   #report(session: number, reports: LiveReport[]): void {
     if (reports.length > 0) this.#tell({ kind: "live", session, reports });
   }
+}
+
+/** How long a session's reports wait for each other. */
+function pauseOf({ batch, reportMs }: Session): number {
+  return Math.max(reportMs, Math.min(LONGEST_PAUSE_MS, batch.running * MS_PER_REPORT));
 }
