@@ -197,7 +197,8 @@ async function load(port, pid) {
   agent.destroy();
   await new Promise((resolve) => setTimeout(resolve, 300));
   const idle = await fetch(`http://127.0.0.1:${port}/health`).then((response) => response.json());
-  const memory = { before: memoryBefore, most: Math.max(0, ...samples), after: megabytes(pid) };
+  const everyTenSeconds = samples.filter((_, i) => i % 10 === 9);
+  const memory = { before: memoryBefore, everyTenSeconds, most: Math.max(0, ...samples), after: megabytes(pid) };
   return { completions, errors, memoryMegabytes: memory, tokensPerSecond: tokens / seconds, cpuMicrosPerToken, idle };
 }
 

@@ -43,6 +43,7 @@ const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000;
 const MOST_CONNECTIONS = 2048;
 const DISCARD_MS = 500;
+const TAKE_MS = 60_000;
 
 /** Whether only this machine can reach `host`. */
 export function isLoopback(host: string): boolean {
@@ -124,7 +125,7 @@ export class HttpServer {
   #listen(): Promise<void> {
     const { host, port } = this.#options;
     return new Promise((resolve, reject) => {
-      this.#server.once("error", (error: NodeJS.ErrnoException) =>
+      this.#server.on("error", (error: NodeJS.ErrnoException) =>
         reject(new ConfigError(`port: expected one that is free on ${host}, got ${port} (${error.code ?? error.message}).`)),
       );
       this.#server.listen(port, host.replace(/^\[|\]$/g, ""), () => {
@@ -151,6 +152,7 @@ export class HttpServer {
     } catch (error) {
       if (!controller.signal.aborted) sendProblem(request, response, toProblem(error));
     }
+    if (!response.closed) dropIfStalled(response);
   }
 
   #find(request: IncomingMessage): { route: Route; rest: string } {
@@ -190,6 +192,12 @@ export function sendJson(response: ServerResponse, status: number, value: unknow
   const body = Buffer.from(JSON.stringify(value));
   response.writeHead(status, { "content-type": "application/json", "content-length": body.length, ...headers });
   response.end(body);
+}
+
+/** The answer is complete; a client that does not take it is dropped. */
+function dropIfStalled(response: ServerResponse): void {
+  const timer = setTimeout(() => response.destroy(), TAKE_MS);
+  response.once("close", () => clearTimeout(timer));
 }
 
 function sendProblem(request: IncomingMessage, response: ServerResponse, problem: Problem): void {

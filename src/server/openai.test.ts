@@ -282,6 +282,7 @@ describe("requests that cannot be served", () => {
     ["n of 0", { prompt: "a", n: 0 }, "n"],
     ["top_p of 0", { prompt: "a", top_p: 0 }, "top_p"],
     ["an empty stop", { prompt: "a", stop: [""] }, "stop"],
+    ["more than memory should hold", { prompt: "a", n: 2048, max_tokens: 255, logprobs: 20 }, "max_tokens"],
     ["too many logprobs", { prompt: "a", logprobs: 21 }, "logprobs"],
     ["stream options without a stream", { prompt: "a", stream_options: { include_usage: true } }, "stream_options"],
     ["no object", [], null],

@@ -42,6 +42,7 @@ export interface Presenter {
 /** Text of more characters than this per token of the context is refused before it is tokenized. */
 const CHARACTERS_PER_TOKEN = 16;
 const SPARE_CHARACTERS = 1024;
+const MOST_ENTRIES = 2 ** 23;
 
 /** See the file header. */
 export class Service {
@@ -110,15 +111,19 @@ export class Service {
   /** Generates and answers, in one piece or as a stream; a client that goes away cancels it. */
   async run(exchange: Exchange, plan: GenerationPlan, presenter: Presenter): Promise<void> {
     const { gone, response } = exchange;
+    checkSize(plan, this.model.live.context);
     if (gone.aborted) return;
     const generation = new Generation(this.model.live, this.texts, plan);
     gone.addEventListener("abort", () => generation.cancel(), { once: true });
-    if (plan.sampling.stream) {
-      await this.#stream(exchange, generation, plan, presenter);
-      return;
+    try {
+      if (plan.sampling.stream) await this.#stream(exchange, generation, plan, presenter);
+      else {
+        await generation.done;
+        if (!gone.aborted) sendJson(response, 200, presenter.whole(generation, usageOf(generation, plan)));
+      }
+    } finally {
+      generation.cancel();
     }
-    await generation.done;
-    if (!gone.aborted) sendJson(response, 200, presenter.whole(generation, usageOf(generation, plan)));
   }
 
   /** A fresh id of an answer. */
@@ -168,6 +173,20 @@ export class Service {
       if (full) await events.flush();
     }
   }
+}
+
+/** Refuses what could fill the memory: each token and each alternative of it is kept until the answer is complete. */
+function checkSize({ prompts, sampling, maxTokens, topLogprobs = 0, promptLogprobs }: GenerationPlan, context: number): void {
+  let entries = 0;
+  for (const { length } of prompts) {
+    entries += sampling.n * Math.min(maxTokens, context - length) * (1 + topLogprobs);
+    if (promptLogprobs !== undefined) entries += length * (1 + promptLogprobs);
+  }
+  if (entries <= MOST_ENTRIES) return;
+  throw badRequest(
+    `max_tokens: expected at most ${MOST_ENTRIES} tokens and alternatives in one request, got up to ${entries}. Ask for fewer or shorter completions.`,
+    "max_tokens",
+  );
 }
 
 function usageOf(generation: Generation, { prompts }: GenerationPlan): Usage {
