@@ -35,6 +35,10 @@ const WRONG: [file: string, imported: string][] = [
   ["src/selfplay/a.ts", "../engine/local/engine.ts"],
   ["src/selfplay/b.ts", "../cli/output.ts"],
   ["src/cli/a.ts", "../engine/local/engine.ts"],
+  ["src/server/a.ts", "../engine/create.ts"],
+  ["src/server/b.ts", "../cli/output.ts"],
+  ["src/selfplay/c.ts", "../server/http.ts"],
+  ["src/engine/b.ts", "../server/http.ts"],
 ];
 
 /** Files that keep it. */
@@ -48,6 +52,8 @@ const RIGHT: [file: string, imported: string][] = [
   ["src/selfplay/s.ts", "../engine/types.ts"],
   ["src/report/r.ts", "../store/run-store.ts"],
   ["src/cli/r.ts", "../engine/create.ts"],
+  ["src/server/r.ts", "../engine/types.ts"],
+  ["src/cli/s.ts", "../server/openai.ts"],
 ];
 
 function lint(): Set<string> {

@@ -20,6 +20,7 @@ import { splitOverrides } from "./overrides.ts";
 import { resumeCommand } from "./resume.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
+import { serveCommand } from "./serve.ts";
 import { sftCommand } from "./sft.ts";
 
 function program(overrides: readonly Override[]): Command {
@@ -39,6 +40,7 @@ function program(overrides: readonly Override[]): Command {
     sftCommand(),
     gradeCommand(),
     exportCommand(),
+    serveCommand(),
     benchCommand(),
     doctorCommand(),
   ];

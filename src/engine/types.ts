@@ -91,8 +91,81 @@ export interface StepStats {
   readonly gradNorm: number;
 }
 
+/** One request of a live sampler: completions of one prompt. */
+export interface LiveRequest extends Prompt {
+  /** As for `sample`, without `forcedPrefix`; `maxTokens` 0 draws nothing (the prompt's logprobs alone are wanted). */
+  readonly params: SamplingParams;
+  /** Likeliest alternatives to report with each drawn token; default 0. */
+  readonly topLogprobs?: number;
+  /** Report the logprobs of the prompt's own tokens, with so many alternatives each; absent: don't. */
+  readonly promptLogprobs?: number;
+}
+
+/** The likeliest tokens at one position, likeliest first, with their raw logprobs. */
+export interface TopTokens {
+  readonly tokens: readonly number[];
+  readonly logprobs: readonly number[];
+}
+
+/** The next tokens of one completion. Logprobs are raw. */
+export interface LiveUpdate {
+  /** Index of the completion, from 0; -1 is the prompt, whose entries belong to its tokens 1, 2, … */
+  readonly sample: number;
+  readonly tokens: readonly number[];
+  readonly logprobs: readonly number[];
+  /** One entry per token where alternatives were asked for. */
+  readonly top?: readonly TopTokens[];
+  /** Present when the completion has ended. */
+  readonly stopReason?: Completion["stopReason"];
+}
+
+/** What a live sampler has to do right now. */
+export interface LiveStats {
+  /** Requests that have not ended. */
+  readonly requests: number;
+  /** Completions in slots, and completions that wait for one. */
+  readonly running: number;
+  readonly waiting: number;
+  /** Rows of the key/value cache that nobody owns. */
+  readonly freeRows: number;
+}
+
+/** A request on its way. */
+export interface LiveCall {
+  /** Fulfilled when all is reported or the request was cancelled. Errors: ConfigError, DataError (the request), EngineError. */
+  readonly done: Promise<void>;
+  /** Ends the request and frees what it holds; no update comes after. */
+  cancel(): void;
+}
+
+/** Samples requests that come and go in one running batch. A completion depends on (seed, prompt, index) alone, as with `sample`. */
+export interface LiveSampler {
+  /** Longest sequence, prompt and completion together. */
+  readonly context: number;
+  readonly vocabSize: number;
+  /** Fulfilled with the reason when the sampler can take no more requests. */
+  readonly ended: Promise<Error>;
+  submit(request: LiveRequest, on: (update: LiveUpdate) => void): LiveCall;
+  stats(): Promise<LiveStats>;
+  /** Cancels what is on its way and frees the memory. */
+  dispose(): Promise<void>;
+}
+
+/** How a live sampler works; none of it changes a token. */
+export interface LiveOptions {
+  /**
+   * Milliseconds between reports of tokens, at least; default 20. With many completions it is more, so that reports do not slow
+   * sampling. The end of a completion is reported almost at once.
+   */
+  readonly reportMs?: number;
+  /** Memory for keys and values in bytes; default: the engine's. */
+  readonly cacheBytes?: number;
+}
+
 /** Frozen weights: sample from them and score with them. `dispose` frees their memory. */
 export interface Snapshot extends Sampler, Scorer {
+  /** Opens a live sampler on these weights; absent where the engine has none. Dispose it before the snapshot. */
+  openLive?(options?: LiveOptions): Promise<LiveSampler>;
   dispose(): Promise<void>;
 }
 

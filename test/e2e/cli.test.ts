@@ -54,6 +54,7 @@ describe("usage", () => {
       "sft",
       "grade",
       "export",
+      "serve",
       "bench",
       "doctor",
     ];

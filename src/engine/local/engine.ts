@@ -8,6 +8,8 @@ import type {
   Completion,
   Datum,
   Engine,
+  LiveOptions,
+  LiveSampler,
   LossFn,
   Metrics,
   Progress,
@@ -18,6 +20,7 @@ import type {
   Tokenizer,
   Trainer,
 } from "../types.ts";
+import { LocalLive } from "./live-client.ts";
 import { packMicroBatches } from "./packed-batch.ts";
 import type { ModelInfo, WireSequence } from "./protocol.ts";
 import { DEFAULT_SCHEDULER } from "./scheduler.ts";
@@ -37,6 +40,7 @@ export interface LocalEngineOptions {
 }
 
 const DEFAULT_MICRO_BATCH = 8192;
+const DEFAULT_REPORT_MS = 20;
 
 /** Starts the engine. Errors: EngineError when the package was not built; a missing compiler shows when a model is opened. */
 export function createLocalEngine(options: LocalEngineOptions = {}): Engine {
@@ -116,6 +120,11 @@ class LocalSnapshot implements Snapshot {
       out.push(...(await this.#client.call("score", { handle: this.#handle, data: batch })));
     }
     return out;
+  }
+
+  async openLive({ reportMs = DEFAULT_REPORT_MS, cacheBytes }: LiveOptions = {}): Promise<LiveSampler> {
+    const info = await this.#client.call("openLive", { handle: this.#handle, reportMs, cacheBytes });
+    return new LocalLive(this.#client, info);
   }
 
   dispose(): Promise<void> {

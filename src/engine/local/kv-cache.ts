@@ -16,6 +16,11 @@ export class RowAllocator {
     this.#counts = rows > 0 ? [rows] : [];
   }
 
+  /** Rows that nobody owns. */
+  get freeRows(): number {
+    return this.#counts.reduce((sum, count) => sum + count, 0);
+  }
+
   /** First row of `count` contiguous rows, or -1 when no free range is large enough. 0 rows need no room. */
   allocate(count: number): number {
     if (count === 0) return 0;

@@ -8,7 +8,9 @@ import { EngineError } from "../../util/errors.ts";
 import type { Completion } from "../types.ts";
 import { createCpuDevice } from "./device/cpu/device.ts";
 import type { Device } from "./device/types.ts";
-import type { CallHandlers, EngineCalls, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
+import { LiveBatch } from "./live-sampler.ts";
+import { LiveSessions } from "./live-sessions.ts";
+import type { CallHandlers, EngineCalls, LiveInfo, LiveMessage, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
 import { BatchSampler } from "./scheduler.ts";
 import { type LocalTokenizer, loadTokenizer } from "./tokenizer.ts";
 import { TrainerCore } from "./trainer-core.ts";
@@ -29,13 +31,16 @@ export class ModelHost {
   stopping = false;
   readonly calls: CallHandlers;
   readonly #options: WorkerOptions;
+  readonly #live: LiveSessions;
   readonly #models = new Map<number, HostedModel>();
   readonly #tokenizers = new Map<string, LocalTokenizer | undefined>();
   #device: Device | undefined;
   #nextHandle = 1;
 
-  constructor(options: WorkerOptions) {
+  /** `tell` takes the news of live sessions. */
+  constructor(options: WorkerOptions, tell: (message: LiveMessage) => void) {
     this.#options = options;
+    this.#live = new LiveSessions(tell);
     this.calls = {
       openSnapshot: ({ dir }) => this.#host({ model: Transformer.load(this.#openDevice(), dir, "frozen"), dir }),
       openTrainer: ({ dir }) => {
@@ -52,6 +57,11 @@ export class ModelHost {
       saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
       exportModel: ({ handle, dir, dtype }) => void this.#trainer(handle).exportModel(dir, dtype),
+      openLive: (input) => this.#openLive(input),
+      liveAdd: ({ session, id, request }) => void this.#live.add(session, id, request),
+      liveCancel: ({ session, id }) => void this.#live.cancel(session, id),
+      liveStats: ({ session }) => this.#live.stats(session),
+      closeLive: ({ session }) => void this.#live.close(session),
       close: ({ handle }) => void this.#close(handle),
       shutdown: () => void this.dispose(),
     };
@@ -59,6 +69,7 @@ export class ModelHost {
 
   /** Frees all models, the device and its threads. */
   dispose(): void {
+    this.#live.closeAll();
     for (const handle of [...this.#models.keys()]) this.#close(handle);
     this.#device?.dispose();
     this.#device = undefined;
@@ -100,6 +111,12 @@ export class ModelHost {
       this.#tokenizers.set(dir, existsSync(join(dir, "tokenizer.json")) ? loadTokenizer(dir) : undefined);
     }
     return this.#tokenizers.get(dir);
+  }
+
+  #openLive({ handle, reportMs, cacheBytes = this.#options.cacheBytes }: EngineCalls["openLive"]["input"]): LiveInfo {
+    const { model, dir } = this.#find(handle);
+    const batch = new LiveBatch(this.#openDevice(), model, this.#tokenizerOf(dir), { ...this.#options, cacheBytes });
+    return { session: this.#live.open(batch, reportMs), context: batch.context, vocabSize: model.vocabSize };
   }
 
   async #sample(

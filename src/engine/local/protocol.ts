@@ -2,7 +2,8 @@
 // may send progress before. Error classes survive the way. Knows nothing of models.
 
 import { CheckpointError, ConfigError, DataError, EngineError, InterruptedError, RunError } from "../../util/errors.ts";
-import type { AdamWParams, Completion, SamplingParams, StepStats } from "../types.ts";
+import type { AdamWParams, Completion, LiveRequest, LiveStats, SamplingParams, StepStats } from "../types.ts";
+import type { LiveReport } from "./live-slots.ts";
 
 /** What the worker is started with. */
 export interface WorkerOptions {
@@ -30,6 +31,17 @@ interface OnModel {
   readonly handle: number;
 }
 
+/** An opened live sampler; the session names it in later calls. */
+export interface LiveInfo {
+  readonly session: number;
+  readonly context: number;
+  readonly vocabSize: number;
+}
+
+interface InSession {
+  readonly session: number;
+}
+
 /** Every call: its input and its output. */
 export interface EngineCalls {
   openSnapshot: { input: { dir: string }; output: ModelInfo };
@@ -45,6 +57,12 @@ export interface EngineCalls {
   saveState: { input: OnModel & { dir: string }; output: undefined };
   loadState: { input: OnModel & { dir: string }; output: undefined };
   exportModel: { input: OnModel & { dir: string; dtype: "float32" | "bfloat16" }; output: undefined };
+  openLive: { input: OnModel & { reportMs: number; cacheBytes?: number }; output: LiveInfo };
+  /** Made without waiting for an answer; a refusal comes as news. */
+  liveAdd: { input: InSession & { id: number; request: LiveRequest }; output: undefined };
+  liveCancel: { input: InSession & { id: number }; output: undefined };
+  liveStats: { input: InSession; output: LiveStats };
+  closeLive: { input: InSession; output: undefined };
   close: { input: OnModel; output: undefined };
   /** Ends the worker; a call in progress is given up at its next pause. */
   shutdown: { input: null; output: undefined };
@@ -65,6 +83,7 @@ export type CallHandlers = {
 export type ProgressReport = readonly [done: number, total: number, tokens: number];
 
 export interface RequestMessage {
+  /** 0 wants no answer. */
   readonly id: number;
   readonly call: CallName;
   readonly input: unknown;
@@ -73,7 +92,18 @@ export interface RequestMessage {
 export type ResponseMessage =
   | { readonly id: number; readonly kind: "result"; readonly output: unknown }
   | { readonly id: number; readonly kind: "error"; readonly error: WireError }
-  | { readonly id: number; readonly kind: "progress"; readonly progress: ProgressReport };
+  | { readonly id: number; readonly kind: "progress"; readonly progress: ProgressReport }
+  | LiveMessage;
+
+/** Unasked-for news of a live session: what was drawn, or why it has ended. */
+export interface LiveMessage {
+  readonly kind: "live";
+  readonly session: number;
+  readonly reports: readonly LiveReport[];
+  /** A request that was not taken in. */
+  readonly refused?: { readonly id: number; readonly error: WireError };
+  readonly error?: WireError;
+}
 
 /** An error as data. */
 export interface WireError {

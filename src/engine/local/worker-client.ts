@@ -10,6 +10,7 @@ import {
   type CallName,
   type EngineCalls,
   fromWireError,
+  type LiveMessage,
   type ProgressReport,
   type RequestMessage,
   type ResponseMessage,
@@ -22,6 +23,12 @@ interface Pending {
   readonly progress?: (report: ProgressReport) => void;
 }
 
+/** Hears what a live session reports. */
+export interface LiveListener {
+  news(message: LiveMessage): void;
+  ended(error: Error): void;
+}
+
 const CLOSE_PATIENCE_MS = 10_000;
 
 /** See the file header. */
@@ -29,6 +36,10 @@ export class WorkerClient {
   readonly #worker: Worker;
   readonly #pending = new Map<number, Pending>();
   readonly #exited: Promise<void>;
+  /** Who hears the news of a live session, and its worker's end. */
+  readonly #listeners = new Map<number, LiveListener>();
+  /** Live requests on their way: they keep the process alive as calls do. */
+  #held = 0;
   #nextId = 1;
   /** Why no call can be made any more. */
   #ended: string | undefined;
@@ -63,6 +74,29 @@ export class WorkerClient {
     });
   }
 
+  /** Makes a call whose answer nobody waits for. When the worker is gone nothing happens. */
+  cast<Name extends CallName>(call: Name, input: EngineCalls[Name]["input"]): void {
+    const request: RequestMessage = { id: 0, call, input };
+    if (this.#ended === undefined) this.#worker.postMessage(request);
+  }
+
+  /** Hands the news of a live session to `listener`, until `unlisten`. */
+  listen(session: number, listener: LiveListener): void {
+    if (this.#ended !== undefined) listener.ended(new EngineError(`engine: the worker ${this.#ended}.`));
+    else this.#listeners.set(session, listener);
+  }
+
+  unlisten(session: number): void {
+    this.#listeners.delete(session);
+  }
+
+  /** Counts live requests on their way. */
+  hold(change: 1 | -1): void {
+    this.#held += change;
+    if (this.#held > 0) this.#worker.ref();
+    else this.#restIfIdle();
+  }
+
   /** Ends the worker: calls in progress are rejected. May be called again. */
   async close(): Promise<void> {
     if (this.#ended === undefined) {
@@ -81,6 +115,10 @@ export class WorkerClient {
   }
 
   #receive(message: ResponseMessage): void {
+    if (message.kind === "live") {
+      this.#listeners.get(message.session)?.news(message);
+      return;
+    }
     const pending = this.#pending.get(message.id);
     if (pending === undefined) return;
     if (message.kind === "progress") {
@@ -88,9 +126,13 @@ export class WorkerClient {
       return;
     }
     this.#pending.delete(message.id);
-    if (this.#pending.size === 0) this.#worker.unref();
+    this.#restIfIdle();
     if (message.kind === "result") pending.resolve(message.output);
     else pending.reject(fromWireError(message.error));
+  }
+
+  #restIfIdle(): void {
+    if (this.#pending.size === 0 && this.#held === 0) this.#worker.unref();
   }
 
   #end(reason: string, cause?: unknown): void {
@@ -99,6 +141,9 @@ export class WorkerClient {
       reject(new EngineError(`engine: the worker ${this.#ended} while a call was in progress.`, { cause }));
     }
     this.#pending.clear();
+    const listeners = [...this.#listeners.values()];
+    this.#listeners.clear();
+    for (const listener of listeners) listener.ended(new EngineError(`engine: the worker ${this.#ended}.`, { cause }));
   }
 }
 

@@ -3,7 +3,14 @@
 
 import { type MessagePort, parentPort, workerData } from "node:worker_threads";
 import { ModelHost } from "./model-host.ts";
-import { type ProgressReport, type RequestMessage, type ResponseMessage, toWireError, type WorkerOptions } from "./protocol.ts";
+import {
+  type LiveMessage,
+  type ProgressReport,
+  type RequestMessage,
+  type ResponseMessage,
+  toWireError,
+  type WorkerOptions,
+} from "./protocol.ts";
 
 function serve(port: MessagePort, host: ModelHost): void {
   const answer = (message: ResponseMessage) => port.postMessage(message);
@@ -12,7 +19,8 @@ function serve(port: MessagePort, host: ModelHost): void {
     try {
       // The caller typed the input by the call's name; here the pair is one again.
       const handler = host.calls[call] as (input: unknown, report: (progress: ProgressReport) => void) => unknown;
-      answer({ id, kind: "result", output: await handler(input, report) });
+      const output = await handler(input, report);
+      if (id !== 0) answer({ id, kind: "result", output });
     } catch (error) {
       answer({ id, kind: "error", error: toWireError(error) });
     }
@@ -26,4 +34,5 @@ function serve(port: MessagePort, host: ModelHost): void {
 }
 
 if (parentPort === null) throw new Error("internal: worker.ts runs in a worker thread only");
-serve(parentPort, new ModelHost(workerData as WorkerOptions));
+const port = parentPort;
+serve(port, new ModelHost(workerData as WorkerOptions, (news: LiveMessage) => port.postMessage(news)));
