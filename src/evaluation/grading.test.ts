@@ -14,7 +14,7 @@ describe("gradeAnswer", () => {
     expect(grade("it is 2", { answer: "2" })).toMatchObject({ answer: undefined, correct: false, truncated: false });
     expect(grade("\\boxed{2} and", { answer: "2" }, "length")).toMatchObject({ answer: "2", correct: false, truncated: true });
   });
-  const choices = ["12", "7", "seven", "none of these"];
+  const choices = ["12", "7", "nine", "none of these"];
   it.each(["B", "b", "(B)", "B.", "B) 7", "\\text{B}", "\\text{(B)}", "\\mathbf{B}", "7"])(
     "takes %s as the second choice",
     (box) => {

@@ -7,6 +7,7 @@ import { CORPUS_LEVELS } from "./evaluation-set.ts";
 import type { Problem } from "./family.ts";
 import { FAMILIES, readProblem } from "./oracle.ts";
 import { createRng, mixSeed, type Rng } from "./random.ts";
+import { DAYS, MONTHS } from "./sequences.ts";
 import { split } from "./split.ts";
 
 /** One training example. */
@@ -35,12 +36,12 @@ export interface WorldMix {
 /** The mix the embedded base model is made from; docs/tiny-base.md says what each share is for. */
 export const WORLD_MIX: WorldMix = {
   challenger: 0.12,
-  copy: 0.06,
+  copy: 0.08,
   solverLevels: [0.27, 0.28, 0.25, 0.2],
-  direct: [0.9, 0.63, 0.61, 0.59],
-  directWrong: [0.12, 0.2, 0.3, 0.4],
-  slip: [0.35, 0.03, 0.04, 0.06],
-  challengerLevels: [0.97, 0.018, 0.008, 0.004],
+  direct: [0.85, 0.63, 0.61, 0.59],
+  directWrong: [0.015, 0.2, 0.3, 0.4],
+  slip: [0.42, 0.03, 0.04, 0.06],
+  challengerLevels: [0.964, 0.021, 0.01, 0.005],
   malformed: 0.12,
   ownAnswerWrong: 0.3,
 };
@@ -83,7 +84,7 @@ function solverDocument(mix: WorldMix, rng: Rng): CorpusDocument {
 
 /** A line of operations or letters to copy; it asks nothing, so it has no level and no split. */
 function copyDocument(rng: Rng): CorpusDocument {
-  let line = String(rng.int(1, 60));
+  let line = rng.chance(0.6) ? String(rng.int(1, 60)) : rng.pick([...MONTHS, ...DAYS]);
   const length = rng.int(2, 8);
   const signs = rng.pick(["+-*", "+-", "+", ","]);
   for (let i = 0; i < length; i++) line += `${rng.pick([...signs])}${rng.int(1, 12)}`;
