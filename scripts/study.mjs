@@ -103,10 +103,19 @@ function compare(a, b, measure) {
   return { ...pairedDifference(average(a), average(b), () => rng.next()), perSeed };
 }
 
+/** 97.5 % quantiles of Student's t by degrees of freedom, 1 to 9; beyond that the normal one is near enough. */
+const STUDENT = [12.706, 4.303, 3.182, 2.776, 2.571, 2.447, 2.365, 2.306, 2.262];
+
+/** Half-width of the 95 % interval of a mean over seeds. */
+function halfWidth(values) {
+  const quantile = STUDENT[values.length - 2] ?? 1.96;
+  return (quantile * deviation(values)) / Math.sqrt(values.length);
+}
+
 function comparisonRow(title, a, b) {
   const cells = ["greedy", "mean"].map((measure) => {
     const { difference, ci95, perSeed } = compare(a, b, measure);
-    return `${signed(difference)} [${signed(ci95[0])}, ${signed(ci95[1])}]; seeds ${perSeed.map(signed).join(", ")}`;
+    return `${signed(difference)} [${signed(ci95[0])}, ${signed(ci95[1])}]; over seeds ± ${points(halfWidth(perSeed))}: ${perSeed.map(signed).join(", ")}`;
   });
   return `| ${title} | ${cells.join(" | ")} |`;
 }
@@ -160,7 +169,8 @@ ${perIteration.map((runs, index) => scoreRow(`trained Challenger, iteration ${in
 ${scoreRow("untrained Challenger, last iteration", final.untrained)}
 ${scoreRow("shuffled labels, last iteration", final.shuffled)}
 
-Differences in points with 95 % bootstrap intervals over questions (each question averaged over the seeds), then each seed:
+Differences in points: in brackets the 95 % bootstrap interval over questions (each question averaged over the seeds), then the 95 %
+interval over seeds (Student's t), which also holds the spread of training, and each seed:
 
 | | greedy | mean@8 |
 |---|---|---|
