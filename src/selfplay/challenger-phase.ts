@@ -62,7 +62,7 @@ async function challengerStep(context: LoopContext, { iteration, step, solver, r
       on: on("posing"),
     }),
   );
-  expectQuestions(context, rollouts);
+  expectQuestions(context, prompt, rollouts);
   const questions = rollouts.filter(({ wellFormed }) => wellFormed).map(({ question }) => question ?? "");
   const answered = await answerQuestions(context, solver, questions, {
     answers: options.solverAnswers,

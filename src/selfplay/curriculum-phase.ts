@@ -42,10 +42,10 @@ export async function curriculumPhase(
   const { poolSize, sampling, answers, solverSampling } = config.curriculum;
 
   checkInterrupted(context);
-  const { rollouts } = await withSnapshot(context.challenger, (challenger) =>
+  const { prompt, rollouts } = await withSnapshot(context.challenger, (challenger) =>
     poseQuestions(context, challenger, { count: poolSize, sampling, seed: seed("pose"), on: on("posing") }),
   );
-  expectQuestions(context, rollouts);
+  expectQuestions(context, prompt, rollouts);
   checkInterrupted(context);
   const posed = rollouts.filter(({ wellFormed }) => wellFormed).map(({ question }) => question ?? "");
   const answered = await withSnapshot(context.solver, (solver) =>

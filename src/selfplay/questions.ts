@@ -48,12 +48,16 @@ function parse({ tokenizer, config }: LoopContext, completion: Completion): Pose
 }
 
 /** Stops a run whose Challenger poses nothing. Errors: RunError, with the start of a completion and what to change. */
-export function expectQuestions({ config }: LoopContext, rollouts: readonly PosedRollout[]): void {
+export function expectQuestions({ config }: LoopContext, prompt: Prompt, rollouts: readonly PosedRollout[]): void {
   if (rollouts.some(({ wellFormed }) => wellFormed)) return;
+  const found = `Challenger: expected at least one well-formed question, got none in ${rollouts.length} completions`;
+  if (rollouts.every(({ completion }) => completion.tokens.length === 0))
+    throw new RunError(
+      `${found}, all of them empty: the prompt of ${prompt.tokens.length} tokens fills the context of ${config.base}. Shorten prompts.challenger.`,
+    );
   throw new RunError(
-    `Challenger: expected at least one well-formed question, got none in ${rollouts.length} completions; the first begins with ` +
-      `${JSON.stringify(rollouts[0].completion.text.slice(0, 60))}. Adapt prompts.challenger to this base model (${config.base}), raise ` +
-      "challenger.sampling.maxTokens, or set challenger.reward.wellFormed=question.",
+    `${found}; the first begins with ${JSON.stringify(rollouts[0].completion.text.slice(0, 60))}. Adapt prompts.challenger to this base ` +
+      `model (${config.base}), raise challenger.sampling.maxTokens, or set challenger.reward.wellFormed=question.`,
   );
 }
 

@@ -211,6 +211,15 @@ describe("a run that cannot work", () => {
     );
   });
 
+  it("says so when the prompt leaves no room for a question", async () => {
+    const words = JSON.stringify("Pose a math problem. ".repeat(200));
+    const config = smallConfig(bench(benchFile("bench-4.jsonl")), `prompts.challenger=[{role: user, content: ${words}}]`);
+    const { error } = await play(config, "long-prompt");
+    expect((error as Error).message).toMatch(
+      /all of them empty: the prompt of \d+ tokens fills the context.*Shorten prompts\.challenger/,
+    );
+  });
+
   it("says so when no question falls into the band", async () => {
     const config = smallConfig(
       bench(benchFile("bench-3.jsonl")),
