@@ -53,7 +53,7 @@ function skipSpaces(text: string, from: number): number {
 }
 
 /** The partner of the brace at `open`; an escaped brace (`\{`) opens nothing. */
-function closingBrace(text: string, open: number): number | undefined {
+export function closingBrace(text: string, open: number): number | undefined {
   let depth = 0;
   for (let at = open; at < text.length; at++) {
     const char = text[at];

@@ -24,13 +24,3 @@ export function makeGroup(prompt: Prompt, completions_G: readonly Completion[], 
   if (bad >= 0) throw new Error(`internal: reward ${bad} of a group is ${rewards_G[bad]}`);
   return { prompt, completions_G, rewards_G };
 }
-
-/** Splits the samples of one prompt into groups of `size`, in order; a shorter last group is kept. */
-export function splitIntoGroups(group: Group, size: number): Group[] {
-  const groups: Group[] = [];
-  for (let start = 0; start < group.completions_G.length; start += size)
-    groups.push(
-      makeGroup(group.prompt, group.completions_G.slice(start, start + size), group.rewards_G.slice(start, start + size)),
-    );
-  return groups;
-}

@@ -1,6 +1,7 @@
 // Splits a normalised answer, LaTeX or plain text, into tokens. Knows spelling: numbers with separators, commands and their
 // synonyms, words. Knows no grammar. Linear in the text.
 
+import { closingBrace } from "../extract.ts";
 import { WORD_NUMBERS } from "./vocabulary.ts";
 
 /** A piece of an answer. `op` values are single signs or the names given to synonyms (`<=`, `and`, …). */
@@ -162,7 +163,7 @@ class Tokenizer {
   #readText(): boolean {
     const open = this.#text[this.#at] === " " ? this.#at + 1 : this.#at;
     if (this.#text[open] !== "{") return true;
-    const close = closing(this.#text, open);
+    const close = closingBrace(this.#text, open);
     if (close === undefined) return false;
     const content = this.#text
       .slice(open + 1, close)
@@ -184,15 +185,4 @@ class Tokenizer {
     else this.#push("text", content);
     return true;
   }
-}
-
-function closing(text: string, open: number): number | undefined {
-  let depth = 0;
-  for (let at = open; at < text.length; at++) {
-    const char = text[at];
-    if (char === "\\") at++;
-    else if (char === "{") depth++;
-    else if (char === "}" && --depth === 0) return at;
-  }
-  return undefined;
 }
