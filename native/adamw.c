@@ -5,8 +5,7 @@
 #define BLOCK 8192
 
 typedef struct {
-  float *param, *m, *v;
-  const float *grad;
+  float *param, *m, *v, *grad;
   double *sums;
   long count;
   float decay, beta1, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps, grad_scale;
@@ -16,11 +15,11 @@ static void adam_item(void *arg, long item, int thread) {
   (void)thread;
   const adam_job *a = arg;
   long end = (item + 1) * BLOCK < a->count ? (item + 1) * BLOCK : a->count;
-  float *restrict param = a->param, *restrict ms = a->m, *restrict vs = a->v;
-  const float *restrict grad = a->grad;
+  float *restrict param = a->param, *restrict ms = a->m, *restrict vs = a->v, *restrict grad = a->grad;
   const adam_job c = *a;
   for (long i = item * BLOCK; i < end; i++) {
     float g = grad[i] * c.grad_scale;
+    grad[i] = 0;
     float p = param[i] * c.decay;
     float m = ms[i] + c.one_minus_beta1 * (g - ms[i]);
     float v = vs[i] * c.beta2 + c.one_minus_beta2 * g * g;
@@ -31,7 +30,7 @@ static void adam_item(void *arg, long item, int thread) {
   }
 }
 
-void rz_adamw(rz_context *ctx, float *param, const float *grad, float *m, float *v, long count, double lr, double beta1, double beta2,
+void rz_adamw(rz_context *ctx, float *param, float *grad, float *m, float *v, long count, double lr, double beta1, double beta2,
               double eps, double weight_decay, long step, float grad_scale) {
   double power1 = pow(beta1, (double)step), power2 = pow(beta2, (double)step);
   adam_job a = {.param = param,
@@ -72,7 +71,7 @@ double rz_sum_squares(rz_context *ctx, const float *x, long count) {
   long blocks = (count + BLOCK - 1) / BLOCK;
   double *sums = rz_shared(ctx, (size_t)(blocks + 1) * sizeof(double));
   if (!sums) return RZ_OUT_OF_MEMORY;
-  adam_job a = {.grad = x, .count = count, .sums = sums};
+  adam_job a = {.grad = (float *)x, .count = count, .sums = sums};
   rz_parallel(ctx, square_item, &a, blocks, (double)count / 2);
   double total = 0;
   for (long b = 0; b < blocks; b++) total += sums[b];

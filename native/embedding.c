@@ -11,17 +11,12 @@ typedef struct {
   const float *x;
   const int32_t *index;
   long rows, dim;
-  int add;
 } rows_job;
 
 static int bad_index(const int32_t *index, long rows, long limit) {
   int bad = 0;
   for (long r = 0; r < rows; r++) bad |= index[r] < 0 || index[r] >= limit;
   return bad;
-}
-
-static void add_row(float *y, const float *x, long from, long to) {
-  for (long d = from; d < to; d++) y[d] += x[d];
 }
 
 static void gather_item(void *arg, long item, int thread) {
@@ -35,37 +30,39 @@ static void scatter_item(void *arg, long item, int thread) {
   (void)thread;
   rows_job *g = arg;
   for (long r = item * ROW_BLOCK; r < g->rows && r < (item + 1) * ROW_BLOCK; r++) {
-    float *y = g->y + g->index[r] * g->dim;
-    if (g->add) add_row(y, g->x + r * g->dim, 0, g->dim);
-    else memcpy(y, g->x + r * g->dim, (size_t)g->dim * sizeof(float));
+    memcpy(g->y + g->index[r] * g->dim, g->x + r * g->dim, (size_t)g->dim * sizeof(float));
   }
 }
 
-// Items are column ranges: each thread walks all rows in order, so equal tokens add up in row order.
-static void embedding_backward_item(void *arg, long item, int thread) {
+// Items are column ranges: each thread walks all rows in order, so equal indices add up in row order.
+static void scatter_add_item(void *arg, long item, int thread) {
   (void)thread;
   rows_job *g = arg;
   long from = item * COLUMN_BLOCK, to = from + COLUMN_BLOCK < g->dim ? from + COLUMN_BLOCK : g->dim;
-  for (long r = 0; r < g->rows; r++) add_row(g->y + g->index[r] * g->dim, g->x + r * g->dim, from, to);
+  for (long r = 0; r < g->rows; r++) {
+    float *y = g->y + g->index[r] * g->dim;
+    const float *x = g->x + r * g->dim;
+    for (long d = from; d < to; d++) y[d] += x[d];
+  }
 }
 
 int rz_gather_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
-  rows_job g = {y, x, index, rows, dim, 0};
+  rows_job g = {y, x, index, rows, dim};
   rz_parallel(ctx, gather_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)dim / 8);
   return RZ_OK;
 }
 
-int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit, int add) {
+int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
-  rows_job g = {y, x, index, rows, dim, add};
+  rows_job g = {y, x, index, rows, dim};
   rz_parallel(ctx, scatter_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)dim / 8);
   return RZ_OK;
 }
 
-int rz_embedding_backward(rz_context *ctx, float *dtable, const float *dy, const int32_t *tokens, long rows, long dim, long limit) {
-  if (bad_index(tokens, rows, limit)) return RZ_BAD_INDEX;
-  rows_job g = {dtable, dy, tokens, rows, dim, 1};
-  rz_parallel(ctx, embedding_backward_item, &g, (dim + COLUMN_BLOCK - 1) / COLUMN_BLOCK, (double)rows * (double)dim / 4);
+int rz_scatter_add_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit) {
+  if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
+  rows_job g = {y, x, index, rows, dim};
+  rz_parallel(ctx, scatter_add_item, &g, (dim + COLUMN_BLOCK - 1) / COLUMN_BLOCK, (double)rows * (double)dim / 4);
   return RZ_OK;
 }

@@ -79,6 +79,7 @@ typedef struct {
   const float *panels; // packed B, or NULL: pack from b
   const float *b;
   long ldb; // B[p, j] at b[p·ldb + j]
+  const float *transposed; // or panels of Bᵀ, which has k rows
   float *c;
   const float *bias;
   int accumulate;
@@ -91,6 +92,12 @@ static long min_long(long a, long b) { return a < b ? a : b; }
 static void pack_b(float *to, const product *g, long p0, long kc, long j0, long nc) {
   for (long j = 0; j < nc; j += NR) {
     long width = min_long(NR, nc - j);
+    if (g->transposed) {
+      for (long p = 0; p < kc; p++)
+        for (long i = 0; i < NR; i++, to++)
+          *to = i < width ? g->transposed[(p0 + p) / NR * NR * g->n + (j0 + j + i) * NR + (p0 + p) % NR] : 0.0f;
+      continue;
+    }
     const float *from = g->b + p0 * g->ldb + j0 + j;
     for (long p = 0; p < kc; p++, from += g->ldb, to += NR) {
       if (width == NR) {
@@ -164,7 +171,7 @@ static void run_item(void *arg, long item, int thread) {
   long first = item % g->col_items * g->col_step, last = min_long(first + g->col_step, g->n);
   float *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + SCRATCH_A;
   // Few rows do not repay packing B; whole panels can be read where they lie.
-  int direct = !g->panels && i1 - i0 <= 2 * MR;
+  int direct = g->b && i1 - i0 <= 2 * MR;
   for (long j0 = first; j0 < last; j0 += NC) {
     long nc = min_long(NC, last - j0), whole = direct ? nc / NR * NR : 0;
     for (long p0 = 0; p0 < g->k; p0 += KC) {
@@ -236,13 +243,14 @@ void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, lo
   rz_parallel(ctx, pack_panel, &p, (out + NR - 1) / NR, (double)out * (double)in);
 }
 
-int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in) {
-  product g = {.ctx = ctx, .m = rows, .n = out, .k = in, .a = x, .ars = in, .acs = 1, .panels = packed, .c = y, .bias = bias};
+int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in,
+              int accumulate) {
+  product g = {.ctx = ctx, .m = rows, .n = out, .k = in, .a = x, .ars = in, .acs = 1, .panels = packed, .c = y, .bias = bias, .accumulate = accumulate};
   return run_product(&g);
 }
 
-int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *w, long rows, long out, long in, int accumulate) {
-  product g = {.ctx = ctx, .m = rows, .n = in, .k = out, .a = dy, .ars = out, .acs = 1, .b = w, .ldb = in, .c = dx, .accumulate = accumulate};
+int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *packed, long rows, long out, long in, int accumulate) {
+  product g = {.ctx = ctx, .m = rows, .n = in, .k = out, .a = dy, .ars = out, .acs = 1, .transposed = packed, .c = dx, .accumulate = accumulate};
   return run_product(&g);
 }
 

@@ -36,15 +36,15 @@ RZ_EXPORT void rz_copy(void *dst, const void *src, size_t bytes);
 RZ_EXPORT int rz_vector_width(void); // floats per register
 RZ_EXPORT size_t rz_packed_size(long out, long in); // floats
 RZ_EXPORT void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, long in);
-RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in);
-RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *w, long rows, long out, long in, int accumulate);
+RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in, int accumulate);
+RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *packed, long rows, long out, long in, int accumulate);
 RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in);
 RZ_EXPORT void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out);
 
 // --- rows (embedding.c); `limit` is the number of rows that an index may name ---
 RZ_EXPORT int rz_gather_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
-RZ_EXPORT int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit, int add);
-RZ_EXPORT int rz_embedding_backward(rz_context *ctx, float *dtable, const float *dy, const int32_t *tokens, long rows, long dim, long limit);
+RZ_EXPORT int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
+RZ_EXPORT int rz_scatter_add_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
 
 // --- pointwise and norms (norm.c, rope.c, swiglu.c) ---
 RZ_EXPORT void rz_add(rz_context *ctx, float *y, const float *a, const float *b, long count);
@@ -74,7 +74,7 @@ float rz_row_lse(const float *row, long vocab);
 
 // --- optimizer (adamw.c) ---
 RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory
-RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, const float *grad, float *m, float *v, long count, double lr, double beta1,
+RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, float *m, float *v, long count, double lr, double beta1,
                         double beta2, double eps, double weight_decay, long step, float grad_scale);
 
 // --- measuring (peak.c) ---

@@ -91,7 +91,7 @@ describe("cpu device", () => {
       const digest = createHash("sha256");
       const portable = deviceCases().filter(({ name }) => !/^(rope|adamW)/.test(name)); // their inputs come from cos and pow
       for (const each of portable) for (const output of Object.values(runCase(two, each))) digest.update(output);
-      expect(digest.digest("hex").slice(0, 16)).toBe("4e4d704dcc530f42");
+      expect(digest.digest("hex").slice(0, 16)).toBe("631af141f3e7f425");
     },
   );
 

@@ -1,7 +1,7 @@
 // One or more small inputs for every op of a device, as data: buffers in, an op, buffers out. The contract runs them on a device
 // and on the reference. Knows no particular device.
 
-import type { AdamWStep, Buffer, Device } from "../../src/engine/local/device/types.ts";
+import type { AdamWStep, Buffer, Device, PackedWeight } from "../../src/engine/local/device/types.ts";
 
 /** Named buffers of a case while it runs. */
 export type Buffers = Record<string, Buffer>;
@@ -48,19 +48,26 @@ export function linearCases(rows: number, outDim: number, inDim: number): Device
   const product = (name: string, output: string, run: (device: Device, b: Buffers) => void): DeviceCase => {
     return { name: `${name} ${at}`, inputs, outputs: [output], tolerance: 3e-6, run };
   };
-  const forward = (device: Device, b: Buffers, bias?: Buffer): void => {
-    const packed = device.packWeight(b.w, outDim, inDim);
-    device.linear(b.y, b.x, packed, rows, bias);
+  const withPanels = (device: Device, b: Buffers, run: (packed: PackedWeight) => void): void => {
+    const packed = device.packWeight(b.w, outDim, inDim, "f32");
+    run(packed);
     device.freePacked(packed);
   };
+  const forward = (device: Device, b: Buffers, bias?: Buffer): void =>
+    withPanels(device, b, (packed) => device.linear(b.y, b.x, packed, rows, bias));
+  const backward = (device: Device, b: Buffers, accumulate: boolean): void =>
+    withPanels(device, b, (packed) => device.linearBackwardInput(b.dx, b.dy, packed, rows, accumulate));
   return [
     product("linear", "y", (device, b) => forward(device, b)),
     product("linear with bias", "y", (device, b) => forward(device, b, b.bias)),
-    product("linearBackwardInput", "dx", (device, b) => device.linearBackwardInput(b.dx, b.dy, b.w, rows, outDim, inDim, false)),
-    product("linearBackwardInput adding", "dx", (device, b) =>
-      device.linearBackwardInput(b.dx, b.dy, b.w, rows, outDim, inDim, true),
+    product("linear adding", "dy", (device, b) =>
+      withPanels(device, b, (packed) => device.linear(b.dy, b.x, packed, rows, undefined, true)),
     ),
-    product("linearBackwardWeight", "dw", (device, b) => device.linearBackwardWeight(b.dw, b.dy, b.x, rows, outDim, inDim)),
+    product("linearBackwardInput", "dx", (device, b) => backward(device, b, false)),
+    product("linearBackwardInput adding", "dx", (device, b) => backward(device, b, true)),
+    product("linearBackwardWeight", "dw", (device, b) =>
+      device.linearBackwardWeight(b.dw, b.dy, b.x, rows, outDim, inDim, "f32"),
+    ),
     product("biasBackward", "dbias", (device, b) => device.biasBackward(b.dbias, b.dy, rows, outDim)),
   ];
 }
@@ -79,10 +86,9 @@ function indexCases(rows: number, dim: number): DeviceCase[] {
   };
   return [
     of("embedding", "y", (device, b) => device.embedding(b.y, b.table, b.tokens, rows, dim)),
-    of("embeddingBackward", "table", (device, b) => device.embeddingBackward(b.table, b.rows, b.tokens, rows, dim)),
     of("gatherRows", "y", (device, b) => device.gatherRows(b.y, b.table, b.distinct, rows, dim)),
     of("scatterRows", "table", (device, b) => device.scatterRows(b.table, b.rows, b.distinct, rows, dim)),
-    of("scatterAddRows", "table", (device, b) => device.scatterAddRows(b.table, b.rows, b.distinct, rows, dim)),
+    of("scatterAddRows", "table", (device, b) => device.scatterAddRows(b.table, b.rows, b.tokens, rows, dim)),
   ];
 }
 
@@ -204,6 +210,7 @@ export function attentionBackwardCase(lengths: number[], queryHeads: number, kvH
       start: Int32Array.from(sequence, (s) => offsets[s]),
       length: Int32Array.from(sequence, (s, r) => r - offsets[s] + 1),
       offsets,
+      prefix: new Int32Array(lengths.length).fill(-1),
       out: zeros(qs),
       lse: zeros(rows * queryHeads),
       dq: noise(qs, 32),
@@ -216,7 +223,8 @@ export function attentionBackwardCase(lengths: number[], queryHeads: number, kvH
       const shape = { rows, queryHeads, kvHeads, headDim, scale: 1 / Math.sqrt(headDim) };
       const segments = { prefixStart: b.none, prefixLength: b.none, start: b.start, length: b.length };
       device.attention(b.out, b.lse, b.q, b.k, b.v, segments, shape);
-      device.attentionBackward(b.dq, b.dk, b.dv, b.dout, b.out, b.lse, b.q, b.k, b.v, b.offsets, lengths.length, shape);
+      const sequences = { count: lengths.length, offsets: b.offsets, prefix: b.prefix };
+      device.attentionBackward(b.dq, b.dk, b.dv, b.dout, b.out, b.lse, b.q, b.k, b.v, sequences, shape);
     },
   };
 }
@@ -282,7 +290,7 @@ function adamCase(count: number, step: AdamWStep): DeviceCase {
       m: noise(count, 42).map((x) => x / 100),
       v: noise(count, 43).map((x) => (x * x) / 1e4),
     },
-    outputs: ["param", "m", "v"],
+    outputs: ["param", "m", "v", "grad"],
     tolerance: 1e-6,
     run: (device, b) => device.adamW(b.param, b.grad, b.m, b.v, count, step),
   };

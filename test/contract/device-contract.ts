@@ -94,9 +94,9 @@ function memoryTests(device: () => Device): void {
   it("a repacked weight is the new weight", () => {
     const d = device();
     const [x, w, y] = [uploaded(d, noise(4 * 20, 51)), uploaded(d, noise(40 * 20, 52)), d.alloc("f32", 4 * 40)];
-    const packed = d.packWeight(w, 40, 20);
+    const packed = d.packWeight(w, 40, 20, "f32");
     d.upload(w, new Float32Array(800).fill(1));
-    expect(d.packWeight(w, 40, 20, packed)).toBe(packed);
+    expect(d.packWeight(w, 40, 20, "f32", packed)).toBe(packed);
     d.linear(y, x, packed, 4);
     const sum = noise(80, 51)
       .subarray(0, 20)
@@ -113,9 +113,9 @@ function partOfRows(d: Device, first: number, count: number): Record<string, Val
   const [x, w, weight] = [uploaded(d, noise(300 * IN, 60)), uploaded(d, noise(OUT * IN, 61)), uploaded(d, noise(IN, 62))];
   const [y, dx, norm, rstd] = [OUT, IN, IN, 1].map((width) => d.alloc("f32", count * width));
   const rows = d.view(x, first * IN, count * IN);
-  const packed = d.packWeight(w, OUT, IN);
+  const packed = d.packWeight(w, OUT, IN, "f32");
   d.linear(y, rows, packed, count);
-  d.linearBackwardInput(dx, y, w, count, OUT, IN, false);
+  d.linearBackwardInput(dx, y, packed, count, false);
   d.rmsNorm(norm, rstd, rows, weight, count, IN, 1e-6);
   const outputs = {
     linear: d.download(y),

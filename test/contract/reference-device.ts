@@ -9,6 +9,8 @@ import type {
   Device,
   DType,
   PackedWeight,
+  SequenceTree,
+  WeightFormat,
 } from "../../src/engine/local/device/types.ts";
 
 /** A reference buffer: `data` is the live memory, shared with views. */
@@ -46,6 +48,10 @@ function keyRows(rows: AttentionRows, r: number): number[] {
   return out;
 }
 
+function sequenceRows(offsets: Int32Array, s: number): number[] {
+  return s < 0 ? [] : Array.from({ length: offsets[s + 1] - offsets[s] }, (_, i) => offsets[s] + i);
+}
+
 /** See the file header. */
 export class ReferenceDevice implements Device {
   readonly name = "reference";
@@ -76,29 +82,41 @@ export class ReferenceDevice implements Device {
   copy(dst: Buffer, src: Buffer): void {
     (dst as ReferenceBuffer).data.set((src as ReferenceBuffer).data);
   }
+  map(): ReferenceBuffer {
+    throw new Error("the reference device maps no files");
+  }
+  cast(dst: Buffer, src: Buffer, count: number): void {
+    for (let i = 0; i < count; i++) f(dst)[i] = f(src)[i];
+  }
   dispose(): void {}
 
   // --- matrix products ----------------------------------------------------------------------------------------------------
-  packWeight(w: Buffer, outDim: number, inDim: number, reuse?: PackedWeight): PackedWeight {
-    const packed: ReferencePacked = (reuse as ReferencePacked) ?? { outDim, inDim, data: new Float64Array(outDim * inDim) };
+  packWeight(w: Buffer, outDim: number, inDim: number, format: WeightFormat, reuse?: PackedWeight): PackedWeight {
+    const packed: ReferencePacked = (reuse as ReferencePacked) ?? {
+      outDim,
+      inDim,
+      format,
+      data: new Float64Array(outDim * inDim),
+    };
     packed.data.set(f(w));
     return packed;
   }
   freePacked(): void {}
-  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer): void {
+  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer, accumulate = false): void {
     const { outDim, inDim, data } = w as ReferencePacked;
     for (let r = 0; r < rows; r++)
       for (let o = 0; o < outDim; o++) {
-        let sum = 0;
+        let sum = accumulate ? f(y)[r * outDim + o] : 0;
         for (let i = 0; i < inDim; i++) sum += f(x)[r * inDim + i] * data[o * inDim + i];
         f(y)[r * outDim + o] = sum + (bias ? f(bias)[o] : 0);
       }
   }
-  linearBackwardInput(dx: Buffer, dy: Buffer, w: Buffer, rows: number, outDim: number, inDim: number, accumulate: boolean): void {
+  linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void {
+    const { outDim, inDim, data } = w as ReferencePacked;
     for (let r = 0; r < rows; r++)
       for (let i = 0; i < inDim; i++) {
         let sum = accumulate ? f(dx)[r * inDim + i] : 0;
-        for (let o = 0; o < outDim; o++) sum += f(dy)[r * outDim + o] * f(w)[o * inDim + i];
+        for (let o = 0; o < outDim; o++) sum += f(dy)[r * outDim + o] * data[o * inDim + i];
         f(dx)[r * inDim + i] = sum;
       }
   }
@@ -114,9 +132,6 @@ export class ReferenceDevice implements Device {
   // --- rows -----------------------------------------------------------------------------------------------------------------
   embedding(y: Buffer, table: Buffer, tokens: Buffer, rows: number, dim: number): void {
     this.gatherRows(y, table, tokens, rows, dim);
-  }
-  embeddingBackward(dtable: Buffer, dy: Buffer, tokens: Buffer, rows: number, dim: number): void {
-    this.scatterAddRows(dtable, dy, tokens, rows, dim);
   }
   gatherRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void {
     for (let r = 0; r < rows; r++) for (let d = 0; d < dim; d++) f(y)[r * dim + d] = f(x)[ints(index)[r] * dim + d];
@@ -231,19 +246,20 @@ export class ReferenceDevice implements Device {
     q: Buffer,
     k: Buffer,
     v: Buffer,
-    offsets: Buffer,
-    sequences: number,
+    sequences: SequenceTree,
     shape: AttentionShape,
   ): void {
     const { queryHeads: H, kvHeads: K, headDim: E, scale } = shape;
     for (const buffer of [dq, dk, dv]) f(buffer).fill(0);
-    for (let s = 0; s < sequences; s++)
-      for (let r = ints(offsets)[s]; r < ints(offsets)[s + 1]; r++)
+    const offsets = ints(sequences.offsets);
+    for (let s = 0; s < sequences.count; s++)
+      for (let r = offsets[s]; r < offsets[s + 1]; r++)
         for (let h = 0; h < H; h++) {
           const qAt = (r * H + h) * E;
           let delta = 0; // Σ_e dout · out = Σ_j p_j dp_j
           for (let e = 0; e < E; e++) delta += f(dout)[qAt + e] * f(out)[qAt + e];
-          for (let j = ints(offsets)[s]; j <= r; j++) {
+          for (const j of [...sequenceRows(offsets, ints(sequences.prefix)[s]), ...sequenceRows(offsets, s)]) {
+            if (j > r) break;
             const kAt = (j * K + Math.floor(h / (H / K))) * E;
             let dot = 0;
             let dp = 0;
@@ -313,6 +329,7 @@ export class ReferenceDevice implements Device {
       f(v)[i] = s.beta2 * f(v)[i] + (1 - s.beta2) * g * g;
       const denominator = Math.sqrt(f(v)[i]) / Math.sqrt(correction2) + s.epsilon;
       f(param)[i] -= ((s.learningRate / correction1) * f(m)[i]) / denominator;
+      f(grad)[i] = 0;
     }
   }
 }

@@ -74,7 +74,7 @@ export function backwardHead(m: ModelContext, w: WeightTree, dx: Buffer, s: Sele
   rmsNormBackward(m, dSelected, dNormed, a.selected, w.finalNorm, a.rstd, s.count, D, false);
   // selected = x[rows]
   d.zero(dx);
-  d.scatterRows(dx, dSelected, s.rows, s.count, D);
+  d.scatterAddRows(dx, dSelected, s.rows, s.count, D);
 }
 
 function headActivations(m: ModelContext, count: number, logitRows: number): HeadActivations {

@@ -5,7 +5,7 @@
 // Source: modeling_qwen3.py, modeling_qwen2.py, modeling_llama.py of transformers; the form follows llm.c's train_gpt2.c.
 
 import type { BufferPool } from "./buffer-pool.ts";
-import type { AttentionRows, AttentionShape, Buffer, Device } from "./device/types.ts";
+import type { AttentionRows, AttentionShape, Buffer, Device, SequenceTree } from "./device/types.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import type { LayerWeights, Linear, Parameter } from "./weights.ts";
 
@@ -25,12 +25,6 @@ export interface LayerCache {
   readonly k: Buffer;
   readonly v: Buffer;
   readonly writeRows: Buffer;
-}
-
-/** Packed causal sequences, for attention's backward: sequence s covers rows [offsets[s], offsets[s + 1]). */
-export interface SequenceOffsets {
-  readonly offsets: Buffer;
-  readonly sequences: number;
 }
 
 /** A device, its scratch memory and the sizes: what every equation needs. */
@@ -114,10 +108,10 @@ export function linearBackward(
   rows: number,
   accumulate = false,
 ): void {
-  if (w.trainable === undefined) throw new Error("internal: backward through frozen weights");
-  m.device.linearBackwardWeight(w.trainable.gradient, dy, x, rows, w.outDim, w.inDim);
+  if (w.gradient === undefined || w.packed.format === "int8") throw new Error("internal: backward through frozen weights");
+  m.device.linearBackwardWeight(w.gradient, dy, x, rows, w.outDim, w.inDim, w.packed.format);
   if (w.biasGradient !== undefined) m.device.biasBackward(w.biasGradient, dy, rows, w.outDim);
-  m.device.linearBackwardInput(dx, dy, w.trainable.value, rows, w.outDim, w.inDim, accumulate);
+  m.device.linearBackwardInput(dx, dy, w.packed, rows, accumulate);
 }
 
 /** Gradient buffer of a parameter in training. */
@@ -170,7 +164,7 @@ export function backwardLayer(
   a: LayerActivations,
   dx: Buffer,
   rows: Rows,
-  sequences: SequenceOffsets,
+  sequences: SequenceTree,
 ): void {
   backwardFeedForward(m, w, a, dx, rows.count);
   backwardAttention(m, w, a, dx, rows, sequences);
@@ -204,7 +198,7 @@ function backwardAttention(
   a: LayerActivations,
   dx: Buffer,
   rows: Rows,
-  { offsets, sequences }: SequenceOffsets,
+  sequences: SequenceTree,
 ): void {
   const { device: d, config: c, pool } = m;
   const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E } = c;
@@ -218,7 +212,7 @@ function backwardAttention(
   // middle = x + attended·Woᵀ
   linearBackward(m, dAttended, dx, a.attended, w.output, R);
   // attended = attention(q, k, v)
-  d.attentionBackward(dq, dk, dv, dAttended, a.attended, a.lse, a.q, a.k, a.v, offsets, sequences, attentionShape(c, R));
+  d.attentionBackward(dq, dk, dv, dAttended, a.attended, a.lse, a.q, a.k, a.v, sequences, attentionShape(c, R));
   // q = rope(q), k = rope(k): a rotation, undone by the inverse one
   d.rope(dq, rows.cos, rows.sin, rows.positions, R, H, E, true);
   d.rope(dk, rows.cos, rows.sin, rows.positions, R, K, E, true);

@@ -41,7 +41,6 @@ export class AdamW {
     this.step += 1;
     const step = { learningRate, beta1, beta2, epsilon, weightDecay, step: this.step, gradScale };
     this.#device.adamW(values, gradients, this.m, this.v, values.length, step);
-    this.#device.zero(gradients);
     this.#weights.repack();
     return { gradNorm };
   }

@@ -18,6 +18,8 @@ export interface BatchPlan {
   readonly length_R: Int32Array;
   /** Row offsets of the sequences that have rows, closed by `rows`. */
   readonly offsets: Int32Array;
+  /** Per sequence: index of the sequence that is its prefix, or -1. */
+  readonly prefix: Int32Array;
   readonly selectedRows_S: Int32Array;
   readonly targets_S: Int32Array;
   /** Largest position + 1. */
@@ -61,6 +63,7 @@ export function planBatch(data: readonly Sequence[], limits: BatchLimits): Batch
     start_R,
     length_R,
     offsets: Int32Array.from(offsets),
+    prefix: new Int32Array(offsets.length - 1).fill(-1),
     selectedRows_S: Int32Array.from(selected),
     targets_S: Int32Array.from(targets),
     positions: Math.max(0, ...rowsOf),

@@ -4,7 +4,7 @@
 
 import { EngineError } from "../../util/errors.ts";
 import { BufferPool } from "./buffer-pool.ts";
-import type { Buffer, Device } from "./device/types.ts";
+import type { Buffer, Device, SequenceTree } from "./device/types.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
@@ -22,8 +22,7 @@ interface Pending {
   readonly data: readonly Sequence[];
   readonly rows: Rows;
   readonly selected: SelectedRows;
-  readonly offsets: Buffer;
-  readonly sequences: number;
+  readonly sequences: SequenceTree;
 }
 
 /** See the file header. Not reentrant: one pass at a time. */
@@ -100,10 +99,10 @@ export class Transformer implements InferenceModel {
     const dx = m.pool.take("dx", rows.count * this.config.hiddenSize);
     backwardHead(m, tree, dx, selected, gatherSelected(pending.data, dLogprobs));
     for (let index = this.config.layers - 1; index >= 0; index--) {
-      backwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, true), dx, rows, pending);
+      backwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, true), dx, rows, pending.sequences);
     }
     // x = embedding[tokens]
-    m.device.embeddingBackward(gradientOf(tree.embedding), dx, rows.tokens, rows.count, this.config.hiddenSize);
+    m.device.scatterAddRows(gradientOf(tree.embedding), dx, rows.tokens, rows.count, this.config.hiddenSize);
   }
 
   /** A cache of `rows` tokens. Errors: EngineError when memory is short. */
@@ -140,8 +139,12 @@ export class Transformer implements InferenceModel {
       rows: m.pool.upload("batch.selectedRows", plan.selectedRows_S),
       targets: m.pool.upload("batch.targets", plan.targets_S),
     };
-    const offsets = m.pool.upload("batch.offsets", plan.offsets);
-    if (keep) this.#pending = { data, rows, selected, offsets, sequences: plan.offsets.length - 1 };
+    const sequences = {
+      count: plan.prefix.length,
+      offsets: m.pool.upload("batch.offsets", plan.offsets),
+      prefix: m.pool.upload("batch.prefix", plan.prefix),
+    };
+    if (keep) this.#pending = { data, rows, selected, sequences };
     if (count === 0) return spreadSelected(data, []);
     const x = this.#forwardLayers(rows, keep);
     return spreadSelected(data, forwardHead(m, this.weights.tree, x, selected));

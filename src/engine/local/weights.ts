@@ -8,19 +8,14 @@ import type { TensorSource } from "./model-files.ts";
 import { EMBEDDING, FINAL_NORM, HEAD, layerPrefix, type ParameterSpec, parameterSpecs } from "./parameters.ts";
 import { elements } from "./safetensors.ts";
 
-/** What only a model in training has of a parameter: the value in HF layout and the accumulated gradient. */
-export interface Trainable {
-  readonly value: Buffer;
-  readonly gradient: Buffer;
-}
-
 /** y = x·Wᵀ (+ bias), W [outDim, inDim]. */
 export interface Linear {
   readonly outDim: number;
   readonly inDim: number;
   readonly packed: PackedWeight;
   readonly bias?: Buffer;
-  readonly trainable?: Trainable;
+  /** Accumulated gradient in HF layout; only in training. */
+  readonly gradient?: Buffer;
   readonly biasGradient?: Buffer;
 }
 
@@ -177,7 +172,7 @@ export class Weights {
 
   #pack(name: string, value: Buffer, reuse?: PackedWeight): void {
     const [outDim, inDim] = this.#shape(name === HEAD ? this.#headName : name);
-    this.#packed.set(name, this.#device.packWeight(value, outDim, inDim, reuse));
+    this.#packed.set(name, this.#device.packWeight(value, outDim, inDim, "f32", reuse));
   }
 
   get #headName(): string {
@@ -240,7 +235,7 @@ export class Weights {
       inDim,
       packed: this.#packedOf(name),
       bias: hasBias ? this.value(bias) : undefined,
-      trainable: trains ? { value: this.value(valueName), gradient: this.gradient(valueName) } : undefined,
+      gradient: trains ? this.gradient(valueName) : undefined,
       biasGradient: trains && hasBias ? this.gradient(bias) : undefined,
     };
   }

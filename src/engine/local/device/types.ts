@@ -5,8 +5,14 @@
 // Exactness: each output element is reduced in one fixed order that depends on neither R, nor the other rows, nor the thread
 // count. So a batch equals its singles and cached decoding equals the full forward, bit for bit.
 
-/** Element type of a buffer. bf16 is reserved for devices with bf16 dot products. */
+/** Element type of a buffer. Ops take f32 unless they say that bf16 will do as well. */
 export type DType = "f32" | "i32" | "bf16";
+
+/**
+ * How a matrix product reads its operands; sums are f32 chains in every format. `f32`: as they are. `bf16`: both operands rounded to
+ * bf16. `int8`: weights rounded to 8 bits with one scale per output row, x as it is; such weights have no backward pass.
+ */
+export type WeightFormat = "f32" | "bf16" | "int8";
 
 /** A block of device memory. Ops take whole buffers or `view`s; 64-byte aligned at offset 0. */
 export interface Buffer {
@@ -19,6 +25,18 @@ export interface Buffer {
 export interface PackedWeight {
   readonly outDim: number;
   readonly inDim: number;
+  readonly format: WeightFormat;
+}
+
+/**
+ * Packed causal sequences: sequence s covers rows [offsets[s], offsets[s + 1]). prefix[s] ≥ 0 names an earlier sequence whose rows all
+ * come before those of s (a prompt shared by a group; it has no prefix itself); -1 is none. Offsets are i32 with `count` + 1 entries,
+ * prefix is i32 with `count`; sequences that share a prefix follow it and each other.
+ */
+export interface SequenceTree {
+  readonly count: number;
+  readonly offsets: Buffer;
+  readonly prefix: Buffer;
 }
 
 /**
@@ -71,32 +89,45 @@ export interface Device {
   readonly allocatedBytes: number;
   zero(buffer: Buffer): void;
   copy(dst: Buffer, src: Buffer): void;
+  /**
+   * Part of a file as a read-only buffer, backed by the page cache: `length` elements of dtype from `byteOffset`. Freed like any other;
+   * not counted in `allocatedBytes`. Errors: EngineError (unreadable, shorter than asked).
+   */
+  map(path: string, byteOffset: number, dtype: DType, length: number): Buffer;
+  /** dst = src between f32 and bf16 (to nearest, ties to even). */
+  cast(dst: Buffer, src: Buffer, count: number): void;
   /** Memory of the device itself. */
   dispose(): void;
 
   // --- matrix products ------------------------------------------------------------------------------------------------------
-  /** Repacks w[out, in] (f32) for `linear`; pass the earlier result to reuse its memory after the weight has changed. */
-  packWeight(w: Buffer, outDim: number, inDim: number, reuse?: PackedWeight): PackedWeight;
+  /** Repacks w[out, in] (f32 or bf16) for `linear`; pass the earlier result to reuse its memory after the weight has changed. */
+  packWeight(w: Buffer, outDim: number, inDim: number, format: WeightFormat, reuse?: PackedWeight): PackedWeight;
   freePacked(packed: PackedWeight): void;
-  /** y[R, out] = x[R, in] · wᵀ (+ bias[out]). */
-  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer): void;
-  /** dx[R, in] (+)= dy[R, out] · w[out, in]. */
-  linearBackwardInput(dx: Buffer, dy: Buffer, w: Buffer, rows: number, outDim: number, inDim: number, accumulate: boolean): void;
+  /** y[R, out] (+)= x[R, in] · wᵀ (+ bias[out]); `accumulate` goes on from y and takes no bias. */
+  linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer, accumulate?: boolean): void;
+  /** dx[R, in] (+)= dy[R, out] · w[out, in], from the panels. */
+  linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void;
   /** dw[out, in] += dyᵀ · x. */
-  linearBackwardWeight(dw: Buffer, dy: Buffer, x: Buffer, rows: number, outDim: number, inDim: number): void;
+  linearBackwardWeight(
+    dw: Buffer,
+    dy: Buffer,
+    x: Buffer,
+    rows: number,
+    outDim: number,
+    inDim: number,
+    format: "f32" | "bf16",
+  ): void;
   /** dbias[out] += column sums of dy[R, out]. */
   biasBackward(dbias: Buffer, dy: Buffer, rows: number, outDim: number): void;
 
   // --- rows ------------------------------------------------------------------------------------------------------------------
-  /** y[R, D] = table[tokens[r]]. */
+  /** y[R, D] = table[tokens[r]]; a bf16 table is widened to f32. */
   embedding(y: Buffer, table: Buffer, tokens: Buffer, rows: number, dim: number): void;
-  /** dtable[tokens[r]] += dy[r], in row order. */
-  embeddingBackward(dtable: Buffer, dy: Buffer, tokens: Buffer, rows: number, dim: number): void;
   /** y[r] = x[index[r]], rows of `dim` elements. */
   gatherRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
-  /** y[index[r]] = x[r]; indices are distinct. */
+  /** y[index[r]] = x[r]; indices are distinct. Both f32 or both bf16. */
   scatterRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
-  /** y[index[r]] += x[r]; indices are distinct. */
+  /** y[index[r]] += x[r] in row order; indices may repeat. Also the backward of `embedding` and `gatherRows`. */
   scatterAddRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
 
   // --- pointwise and norms ---------------------------------------------------------------------------------------------------
@@ -135,11 +166,14 @@ export interface Device {
   swigluBackward(dgate: Buffer, dup: Buffer, dy: Buffer, gate: Buffer, up: Buffer, count: number): void;
 
   // --- attention --------------------------------------------------------------------------------------------------------------
-  /** out[R, H, E] from q[R, H, E] and the key/value buffers k, v [*, K, E]; lse[R, H] = log-sum-exp of the scaled scores, an output. */
+  /**
+   * out[R, H, E] from q[R, H, E] and the key/value buffers k, v [*, K, E] (both f32 or both bf16, widened as they are read);
+   * lse[R, H] = log-sum-exp of the scaled scores, an output. Neighbouring rows with one prefix read it together.
+   */
   attention(out: Buffer, lse: Buffer, q: Buffer, k: Buffer, v: Buffer, rows: AttentionRows, shape: AttentionShape): void;
   /**
-   * Backward of `attention` for packed causal sequences without a prefix: sequence s covers rows [offsets[s], offsets[s + 1]) of all
-   * buffers, offsets is i32 with `sequences` + 1 entries. Overwrites dq, dk, dv.
+   * Backward of `attention` where keys and queries are the rows of one packed batch. k and v as in `attention`; gradients are f32.
+   * Overwrites dq, dk, dv.
    */
   attentionBackward(
     dq: Buffer,
@@ -151,8 +185,7 @@ export interface Device {
     q: Buffer,
     k: Buffer,
     v: Buffer,
-    offsets: Buffer,
-    sequences: number,
+    sequences: SequenceTree,
     shape: AttentionShape,
   ): void;
 
@@ -182,6 +215,10 @@ export interface Device {
   // --- optimizer ----------------------------------------------------------------------------------------------------------------
   /** Sum of squares in double precision, in a fixed order. */
   sumSquares(x: Buffer, count: number): number;
-  /** AdamW with decoupled weight decay, PyTorch's order of operations: p -= lr·wd·p; then the bias-corrected step. */
+  /**
+   * AdamW with decoupled weight decay, PyTorch's order of operations: p -= lr·wd·p; then the bias-corrected step. Clears grad.
+   * m and v are both f32 or both bf16; bf16 ones are widened, updated and rounded stochastically by a hash of
+   * (step, index): to nearest, a second moment that decays by 0.1 % a step would never move.
+   */
   adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, step: AdamWStep): void;
 }

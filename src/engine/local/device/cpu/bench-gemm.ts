@@ -13,7 +13,7 @@ export function benchGemm(device: Device, m: number, n: number, k: number): numb
       buffer,
       Float32Array.from({ length: buffer.length }, (_, i) => ((i * 37) % 101) / 101 - 0.5),
     );
-  const packed = device.packWeight(w, n, k);
+  const packed = device.packWeight(w, n, k, "f32");
   const seconds = (calls: number): number => {
     const start = process.hrtime.bigint();
     for (let i = 0; i < calls; i++) device.linear(y, x, packed, m);

@@ -26,7 +26,7 @@ export interface Kernels {
   readonly biasBackward: Native;
   readonly gatherRows: Native;
   readonly scatterRows: Native;
-  readonly embeddingBackward: Native;
+  readonly scatterAddRows: Native;
   readonly add: Native;
   readonly rmsNorm: Native;
   readonly rmsNormBackward: Native;
@@ -66,13 +66,13 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   vectorWidth: ["rz_vector_width", "J", ""],
   packedSize: ["rz_packed_size", "I", "II"],
   packWeight: ["rz_pack_weight", "V", "PPPII"],
-  linear: ["rz_linear", "J", "PPPPPIII"],
+  linear: ["rz_linear", "J", "PPPPPIIIJ"],
   linearBackwardInput: ["rz_linear_backward_input", "J", "PPPPIIIJ"],
   linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIII"],
   biasBackward: ["rz_bias_backward", "V", "PPPII"],
   gatherRows: ["rz_gather_rows", "J", "PPPPIII"],
-  scatterRows: ["rz_scatter_rows", "J", "PPPPIIIJ"],
-  embeddingBackward: ["rz_embedding_backward", "J", "PPPPIII"],
+  scatterRows: ["rz_scatter_rows", "J", "PPPPIII"],
+  scatterAddRows: ["rz_scatter_add_rows", "J", "PPPPIII"],
   add: ["rz_add", "V", "PPPPI"],
   rmsNorm: ["rz_rms_norm", "V", "PPPPPIIF"],
   rmsNormBackward: ["rz_rms_norm_backward", "J", "PPPPPPPIIJ"],

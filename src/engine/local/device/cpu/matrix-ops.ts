@@ -15,10 +15,17 @@ type MatrixOps = Pick<
   "packWeight" | "freePacked" | "linear" | "linearBackwardInput" | "linearBackwardWeight" | "biasBackward"
 >;
 
+function panels(w: PackedWeight): number {
+  const { block } = w as CpuPacked;
+  if (!block.live) throw new Error("internal: linear: expected live panels, got freed ones.");
+  return block.address;
+}
+
 /** The matrix ops over the native context `ctx`. */
 export function matrixOps(native: Kernels, ctx: number, memory: CpuMemory): MatrixOps {
   return {
-    packWeight: (w, outDim, inDim, reuse): CpuPacked => {
+    packWeight: (w, outDim, inDim, format, reuse): CpuPacked => {
+      if (format !== "f32") throw new Error(`internal: packWeight: no ${format} here yet.`);
       const from = at(w, outDim * inDim);
       const old = reuse as CpuPacked | undefined;
       if (old && (!old.block.live || old.outDim !== outDim || old.inDim !== inDim)) {
@@ -26,22 +33,23 @@ export function matrixOps(native: Kernels, ctx: number, memory: CpuMemory): Matr
           `internal: packWeight: expected live panels of [${outDim}, ${inDim}], got [${old.outDim}, ${old.inDim}].`,
         );
       }
-      const packed = old ?? { outDim, inDim, block: memory.takeBlock(4 * native.packedSize(outDim, inDim)) };
+      const packed = old ?? { outDim, inDim, format, block: memory.takeBlock(4 * native.packedSize(outDim, inDim)) };
       native.packWeight(ctx, packed.block.address, from, outDim, inDim);
       return packed;
     },
     freePacked: (packed) => memory.dropBlock((packed as CpuPacked).block),
-    linear: (y, x, w, rows, bias) => {
-      const { outDim, inDim, block } = w as CpuPacked;
-      if (!block.live) throw new Error("internal: linear: expected live panels, got freed ones.");
-      const b = bias ? at(bias, outDim) : 0;
-      check(native.linear(ctx, at(y, rows * outDim), at(x, rows * inDim), block.address, b, rows, outDim, inDim), "linear");
+    linear: (y, x, w, rows, bias, accumulate = false) => {
+      const { outDim, inDim } = w;
+      const [to, from, b] = [at(y, rows * outDim), at(x, rows * inDim), bias ? at(bias, outDim) : 0];
+      check(native.linear(ctx, to, from, panels(w), b, rows, outDim, inDim, accumulate ? 1 : 0), "linear");
     },
-    linearBackwardInput: (dx, dy, w, rows, outDim, inDim, accumulate) => {
-      const [to, from, weight] = [at(dx, rows * inDim), at(dy, rows * outDim), at(w, outDim * inDim)];
-      check(native.linearBackwardInput(ctx, to, from, weight, rows, outDim, inDim, accumulate ? 1 : 0), "linearBackwardInput");
+    linearBackwardInput: (dx, dy, w, rows, accumulate) => {
+      const { outDim, inDim } = w;
+      const [to, from] = [at(dx, rows * inDim), at(dy, rows * outDim)];
+      check(native.linearBackwardInput(ctx, to, from, panels(w), rows, outDim, inDim, accumulate ? 1 : 0), "linearBackwardInput");
     },
-    linearBackwardWeight: (dw, dy, x, rows, outDim, inDim) => {
+    linearBackwardWeight: (dw, dy, x, rows, outDim, inDim, format) => {
+      if (format !== "f32") throw new Error(`internal: linearBackwardWeight: no ${format} here yet.`);
       const [to, from, input] = [at(dw, outDim * inDim), at(dy, rows * outDim), at(x, rows * inDim)];
       check(native.linearBackwardWeight(ctx, to, from, input, rows, outDim, inDim), "linearBackwardWeight");
     },

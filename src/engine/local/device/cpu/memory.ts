@@ -81,7 +81,7 @@ export class CpuMemory {
   }
 
   /** The memory ops of `Device`. */
-  ops(): Pick<Device, "alloc" | "free" | "view" | "upload" | "download" | "zero" | "copy"> {
+  ops(): Pick<Device, "alloc" | "free" | "view" | "upload" | "download" | "zero" | "copy" | "map" | "cast"> {
     const { native } = this;
     return {
       alloc: (dtype, length): CpuBuffer => {
@@ -117,6 +117,8 @@ export class CpuMemory {
       copy: (dst, src) => {
         native.copy(at(dst, src.length, src.dtype), at(src, 0, src.dtype), src.length * BYTES[src.dtype]);
       },
+      map: () => misuse("map: not here yet."),
+      cast: () => misuse("cast: not here yet."),
     };
   }
 }

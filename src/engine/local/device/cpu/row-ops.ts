@@ -7,7 +7,6 @@ import { at, check } from "./memory.ts";
 type RowOps = Pick<
   Device,
   | "embedding"
-  | "embeddingBackward"
   | "gatherRows"
   | "scatterRows"
   | "scatterAddRows"
@@ -20,38 +19,27 @@ type RowOps = Pick<
 >;
 
 /** Moves of whole rows by index. */
-function indexOps(
-  native: Kernels,
-  ctx: number,
-): Pick<RowOps, "embedding" | "embeddingBackward" | "gatherRows" | "scatterRows" | "scatterAddRows"> {
+function indexOps(native: Kernels, ctx: number): Pick<RowOps, "embedding" | "gatherRows" | "scatterRows" | "scatterAddRows"> {
   const gather: Device["gatherRows"] = (y, x, index, rows, dim) => {
     const limit = Math.floor(x.length / dim);
     check(native.gatherRows(ctx, at(y, rows * dim), at(x, dim), at(index, rows, "i32"), rows, dim, limit), "gatherRows");
   };
-  const scatter = (y: Parameters<Device["scatterRows"]>[0], ...[x, index, rows, dim, add]: ScatterArguments): void => {
-    const limit = Math.floor(y.length / dim);
-    check(native.scatterRows(ctx, at(y, dim), at(x, rows * dim), at(index, rows, "i32"), rows, dim, limit, add), "scatterRows");
-  };
   return {
     embedding: gather,
-    embeddingBackward: (dtable, dy, tokens, rows, dim) => {
-      const limit = Math.floor(dtable.length / dim);
-      const [to, from, ids] = [at(dtable, dim), at(dy, rows * dim), at(tokens, rows, "i32")];
-      check(native.embeddingBackward(ctx, to, from, ids, rows, dim, limit), "embeddingBackward");
-    },
     gatherRows: gather,
-    scatterRows: (y, x, index, rows, dim) => scatter(y, x, index, rows, dim, 0),
-    scatterAddRows: (y, x, index, rows, dim) => scatter(y, x, index, rows, dim, 1),
+    scatterRows: (y, x, index, rows, dim) => {
+      const limit = Math.floor(y.length / dim);
+      check(native.scatterRows(ctx, at(y, dim), at(x, rows * dim), at(index, rows, "i32"), rows, dim, limit), "scatterRows");
+    },
+    scatterAddRows: (y, x, index, rows, dim) => {
+      const limit = Math.floor(y.length / dim);
+      check(
+        native.scatterAddRows(ctx, at(y, dim), at(x, rows * dim), at(index, rows, "i32"), rows, dim, limit),
+        "scatterAddRows",
+      );
+    },
   };
 }
-
-type ScatterArguments = [
-  x: Parameters<Device["scatterRows"]>[1],
-  index: Parameters<Device["scatterRows"]>[2],
-  rows: number,
-  dim: number,
-  add: 0 | 1,
-];
 
 /** The row ops over the native context `ctx`. */
 export function rowOps(native: Kernels, ctx: number): RowOps {

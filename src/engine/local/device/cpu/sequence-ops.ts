@@ -34,14 +34,14 @@ export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attent
         "attention",
       );
     },
-    attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, offsets, sequences, shape) => {
+    attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, sequences, shape) => {
       checkShape(shape);
       const { rows, queryHeads, kvHeads, headDim, scale } = shape;
       const [qs, ks] = [rows * queryHeads * headDim, rows * kvHeads * headDim];
       const [toQ, toK, toV, from] = [at(dq, qs), at(dk, ks), at(dv, ks), at(dout, qs)];
       const [o, l, query, keys, values] = [at(out, qs), at(lse, rows * queryHeads), at(q, qs), at(k, ks), at(v, ks)];
-      const bounds = at(offsets, sequences + 1, "i32");
-      const sizes = [sequences, rows, queryHeads, kvHeads, headDim, scale];
+      const bounds = at(sequences.offsets, sequences.count + 1, "i32");
+      const sizes = [sequences.count, rows, queryHeads, kvHeads, headDim, scale];
       check(native.attentionBackward(ctx, toQ, toK, toV, from, o, l, query, keys, values, bounds, ...sizes), "attentionBackward");
     },
   };
