@@ -1,0 +1,180 @@
+// How much memory a model takes on a device, from its configuration alone: weights, gradients, moments, activations, logits and the
+// key/value cache, by the same sizes that weights.ts, optimizer.ts, model.ts and logprob-head.ts allocate. All results are bytes.
+// It allocates nothing and knows no machine; what kernels take for themselves (a few MB per thread) is not in it.
+// Legend: R rows, D hidden, H query heads, K key/value heads, E head dim, F feed-forward, V vocabulary.
+
+import type { DType, WeightFormat } from "./device/types.ts";
+import type { ModelConfig } from "./hf-config.ts";
+import { type ParameterSpec, parameterSpecs } from "./parameters.ts";
+import { elements } from "./safetensors.ts";
+
+/** Logits held at once when logprobs are computed, in elements, unless told otherwise: 256 rows of the largest vocabulary (155 MB). */
+export const LOGIT_ELEMENTS = 256 * 151_936;
+
+/** A chunk of logits has at least this many rows, whatever the vocabulary: below, the matrix product loses its speed. */
+export const LEAST_LOGIT_ROWS = 32;
+
+/** Which weights there are, and what is trained of them. */
+export interface WeightPlan {
+  readonly format: WeightFormat;
+  /** `frozen`: sampled from and scored with. `full`: every weight is trained. `lora`: adapters over frozen weights. */
+  readonly mode: "frozen" | "full" | "lora";
+  /** Adapter rank; only for `lora`. */
+  readonly rank?: number;
+  /** Projections with an adapter, by the last part of their name (`q_proj`); default: all of a layer. */
+  readonly targets?: readonly string[];
+}
+
+/** Bytes of weights: `resident` is allocated; `mapped` belongs to the page cache when read from a file, and is shared. */
+export interface WeightBytes {
+  readonly resident: number;
+  readonly mapped: number;
+}
+
+/** Rows of one training pass. */
+export interface TrainingRows {
+  /** Rows computed: a shared prompt counts once. */
+  readonly rows: number;
+  /** Rows whose logprob is wanted (completion tokens). */
+  readonly selected: number;
+}
+
+/** How a training pass keeps its activations. */
+export interface ActivationOptions {
+  readonly format: WeightFormat;
+  /** Keep only each layer's input and run the layer again in the backward pass. */
+  readonly recompute: boolean;
+  readonly logitElements?: number;
+}
+
+/** Element type of keys and values in a model whose products read `format`. */
+export function keyValueType(format: WeightFormat): Extract<DType, "f32" | "bf16"> {
+  return format === "f32" ? "f32" : "bf16";
+}
+
+/** Parameters that are trained. */
+export function trainedParameters(config: ModelConfig, plan: WeightPlan): number {
+  if (plan.mode === "frozen") return 0;
+  if (plan.mode === "lora") return adapterParameters(config, plan);
+  return parameterSpecs(config).reduce((sum, spec) => sum + elements(spec.shape), 0);
+}
+
+/** Weights in every form that is kept: panels for the products, masters, tables, norms and adapters. */
+export function weightBytes(config: ModelConfig, plan: WeightPlan): WeightBytes {
+  const specs = parameterSpecs(config);
+  const panels = specs.reduce((sum, spec) => sum + (isPanel(config, spec) ? panelBytes(spec, plan.format) : 0), 0);
+  if (plan.mode === "full") return { resident: panels + 4 * sum(specs), mapped: 0 };
+  const vectors = 4 * sum(specs.filter((spec) => spec.kind === "norm" || spec.kind === "bias"));
+  const table = sum(specs.filter((spec) => spec.kind === "embedding")) * (plan.format === "f32" ? 4 : 2);
+  // An adapter is kept in f32 and as panels of its own.
+  const adapters = 8 * (plan.mode === "lora" ? adapterParameters(config, plan) : 0);
+  return { resident: panels + vectors + adapters + table, mapped: 0 };
+}
+
+/** Gradients, f32 for everything trained. */
+export function gradientBytes(config: ModelConfig, plan: WeightPlan): number {
+  return 4 * trainedParameters(config, plan);
+}
+
+/** AdamW's two moments. */
+export function momentBytes(config: ModelConfig, plan: WeightPlan, dtype: "f32" | "bf16"): number {
+  return 2 * (dtype === "f32" ? 4 : 2) * trainedParameters(config, plan);
+}
+
+/** Everything a forward and backward pass holds beside weights: kept activations, scratch and a chunk of logits. */
+export function trainingBytes(config: ModelConfig, batch: TrainingRows, options: ActivationOptions): number {
+  const { rows, selected } = batch;
+  const head = 4 * selected * (4 * config.hiddenSize + 5) + logitBytes(config, selected, options.logitElements);
+  return rows * activationBytes(config, options) + head;
+}
+
+/** The same without a backward pass: scoring. */
+export function scoringBytes(config: ModelConfig, batch: TrainingRows, options: ActivationOptions): number {
+  const { rows, selected } = batch;
+  const head = 4 * selected * (2 * config.hiddenSize + 5) + logitBytes(config, selected, options.logitElements);
+  return (
+    rows * (4 * ROW_INDICES + 4 * config.hiddenSize + layerSet(config, options.format) + forwardScratch(config, options.format)) +
+    head
+  );
+}
+
+/** Activations and scratch of a training pass, per row. */
+export function activationBytes(config: ModelConfig, { format, recompute }: ActivationOptions): number {
+  const { hiddenSize: D, layers } = config;
+  // Every layer's input and the last one's output; the residual stream after attention is one more.
+  const set = 4 * D + layerSet(config, format);
+  const kept = 4 * D * (layers + 1) + (recompute ? 1 : layers) * set;
+  return 4 * ROW_INDICES + kept + forwardScratch(config, format) + backwardScratch(config);
+}
+
+/** The logits that exist at once for `rows` selected rows. */
+export function logitBytes(config: ModelConfig, rows: number, logitElements = LOGIT_ELEMENTS): number {
+  const { vocabSize } = config;
+  return 4 * vocabSize * Math.min(rows, Math.max(LEAST_LOGIT_ROWS, Math.floor(logitElements / vocabSize)));
+}
+
+/** A row of the key/value cache, all layers. */
+export function cacheBytesPerRow(config: ModelConfig, format: WeightFormat): number {
+  return config.layers * 2 * config.kvHeads * config.headDim * (format === "f32" ? 4 : 2);
+}
+
+/** A sampling step beside weights and cache: `rows` in one step, `outputs` of them drawn from. */
+export function samplingBytes(config: ModelConfig, format: WeightFormat, step: { rows: number; outputs: number }): number {
+  const { hiddenSize: D, vocabSize: V } = config;
+  const perRow = 4 * (ROW_INDICES + 1) + 4 * D + layerSet(config, format) + forwardScratch(config, format);
+  return step.rows * perRow + 4 * step.outputs * (V + 2 * D + 4);
+}
+
+/** Tokens, positions and the four columns of the attention's rows. */
+const ROW_INDICES = 6;
+/** Rows of a panel: weights are padded to a multiple of it. */
+const PANEL = 32;
+
+/** What a layer keeps of a row beside the residual stream: heads before their norm, values, attention's output, gate and up. */
+function layerSet(config: ModelConfig, format: WeightFormat): number {
+  const { queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = config;
+  const keyValue = format === "f32" ? 4 : 2;
+  const keys = qkNorm ? 4 * K * E : keyValue * K * E;
+  return 4 * (H * E) + keys + keyValue * K * E + 4 * (H * E + H + 2 * F);
+}
+
+/** What one layer's forward pass needs beside that, shared by all layers. */
+function forwardScratch(config: ModelConfig, format: WeightFormat): number {
+  const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = config;
+  const heads = qkNorm ? H * E + H + K + K * E : 0;
+  // Rounded models hold the unrounded keys and values here; models with a norm per head their rounded keys.
+  const unrounded = format === "f32" ? 0 : (qkNorm ? 2 * K * E : 4 * K * E) + 4 * K * E;
+  return 4 * (2 * D + 1 + F + heads) + unrounded;
+}
+
+/** What one layer's backward pass needs beside that, shared by all layers. */
+function backwardScratch(config: ModelConfig): number {
+  const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = config;
+  const raw = qkNorm ? H * E + K * E : 0;
+  return 4 * (2 * D + 3 * F + 2 * H * E + 2 * K * E + raw);
+}
+
+function sum(specs: readonly ParameterSpec[]): number {
+  return specs.reduce((total, spec) => total + elements(spec.shape), 0);
+}
+
+/** Linear weights are read as panels, and so is a table that serves as the head. */
+function isPanel(config: ModelConfig, spec: ParameterSpec): boolean {
+  return spec.kind === "linear" || (spec.kind === "embedding" && config.tiedEmbeddings);
+}
+
+function panelBytes(spec: ParameterSpec, format: WeightFormat): number {
+  const [outDim, inDim] = spec.shape;
+  const padded = PANEL * Math.ceil(outDim / PANEL);
+  if (format === "f32") return 4 * padded * inDim;
+  if (format === "bf16") return 2 * padded * (inDim + (inDim % 2));
+  return padded * inDim + 4 * padded;
+}
+
+function adapterParameters(config: ModelConfig, { rank = 0, targets }: WeightPlan): number {
+  const isTarget = (name: string): boolean =>
+    targets === undefined || targets.some((target) => name.endsWith(`.${target}.weight`));
+  return parameterSpecs(config)
+    .filter((spec) => spec.kind === "linear" && spec.name.startsWith("model.layers.") && isTarget(spec.name))
+    .reduce((total, { shape: [outDim, inDim] }) => total + rank * (outDim + inDim), 0);
+}
