@@ -14,9 +14,9 @@ import {
   fingerprintOf,
 } from "../evaluation/results.ts";
 import { evaluateBenches, type PlannedBench } from "../evaluation/session.ts";
-import { writeFileDurably } from "../store/jsonl.ts";
 import { runsRoot } from "../store/layout.ts";
 import { ConfigError } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { withSnapshot } from "./engine.ts";
@@ -109,7 +109,7 @@ export async function evaluateOne(
   await withSnapshot(model.dir, options, async (sampler: Snapshot, tokenizer: Tokenizer) => {
     await sampleAll({ sampler, tokenizer, planned, settings, messages, file, fingerprint, options, signal }, (results) => {
       result = toResult(results);
-      writeFileDurably(file, `${JSON.stringify(result)}\n`);
+      writeFileAtomic(file, `${JSON.stringify(result)}\n`);
     });
   });
   if (result === undefined) throw new Error("internal: an evaluation ended without a result");

@@ -18,9 +18,9 @@ import {
 import { open } from "node:fs/promises";
 import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
-import { writeFileDurably } from "../store/jsonl.ts";
 import { acquireLock, releaseLock } from "../store/lock.ts";
 import { ConfigError, DataError, EngineError, errorText } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.ts";
 import { hubRequest } from "./hub-request.ts";
 
 /** How to reach the Hub and where its files are kept. */
@@ -103,7 +103,7 @@ export async function fetchFromHub(wanted: HubFile, settings: HubSettings, on?: 
     if (!existsSync(blob)) await download(wanted, remote, blob, settings, on);
     link(blob, target);
   }
-  if (remote.commit !== wanted.revision) writeFileDurably(place.ref, remote.commit);
+  if (remote.commit !== wanted.revision) writeFileAtomic(place.ref, remote.commit);
   return { file: target, commit: remote.commit };
 }
 

@@ -4,9 +4,10 @@
 
 import { closeSync, existsSync, fsyncSync, mkdirSync, openSync, renameSync, writeSync } from "node:fs";
 import { dirname } from "node:path";
-import { cutPartialLine, expectObject, type JsonObject, preview, readJsonl } from "../store/jsonl.ts";
+import { expectObject, type JsonObject, preview, readJsonl } from "../store/jsonl.ts";
 import { acquireLock, releaseLock } from "../store/lock.ts";
 import { DataError } from "../util/errors.ts";
+import { cutTornTail } from "../util/files.ts";
 import type { AnswerText } from "./grading.ts";
 import type { JudgeVerdict } from "./judge.ts";
 
@@ -35,7 +36,7 @@ export class Journal {
     const usable = this.#read(fingerprint);
     this.dropped = !usable && existsSync(file);
     this.resumed = this.#completions.size;
-    if (usable) cutPartialLine(file);
+    if (usable) cutTornTail(file);
     this.#descriptor = openSync(file, usable ? "a" : "w");
     if (!usable) this.#write([{ fingerprint }]);
   }

@@ -1,24 +1,10 @@
 // JSON and JSON Lines files: bounded reading with line numbers in every error, and writing that is complete or absent.
 // Knows nothing of runs. A file written here is on the disk (fsync) before it gets its name.
 
-import {
-  closeSync,
-  existsSync,
-  fstatSync,
-  fsyncSync,
-  ftruncateSync,
-  mkdirSync,
-  openSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
-import { dirname } from "node:path";
+import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
 import { TextDecoder } from "node:util";
 import { DataError } from "../util/errors.ts";
+import { writeFileAtomic } from "../util/files.ts";
 
 /** Largest JSON or JSON Lines file that is read, in bytes. */
 export const MAX_FILE_BYTES = 2 * 1024 ** 3;
@@ -150,61 +136,12 @@ export function readJson(file: string): unknown {
   return parseJson(text, file);
 }
 
-/** Writes a file beside its place, flushes it to the disk, then renames: a reader sees the old file or the whole new one. */
-export function writeFileDurably(file: string, text: string): void {
-  mkdirSync(dirname(file), { recursive: true });
-  const beside = `${file}.partial-${process.pid}`;
-  try {
-    const descriptor = openSync(beside, "w");
-    try {
-      writeFileSync(descriptor, text);
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-    renameSync(beside, file);
-  } catch (error) {
-    rmSync(beside, { force: true });
-    throw error;
-  }
-  syncDirectory(dirname(file));
-}
-
-/** Flushes a directory's entries; file systems that cannot do it are left alone. */
-export function syncDirectory(dir: string): void {
-  try {
-    const descriptor = openSync(dir, "r");
-    try {
-      fsyncSync(descriptor);
-    } finally {
-      closeSync(descriptor);
-    }
-  } catch (error) {
-    const code = (error as NodeJS.ErrnoException).code ?? "";
-    if (!["EINVAL", "EPERM", "EISDIR", "EACCES", "ENOTSUP"].includes(code)) throw error;
-  }
-}
-
 /** Writes one JSON document, durably; floats keep every digit. */
 export function writeJson(file: string, value: unknown): void {
-  writeFileDurably(file, `${JSON.stringify(value, undefined, 2)}\n`);
-}
-
-/** Cuts a partial last line off a log, so that the next line appended stands on its own. */
-export function cutPartialLine(file: string): void {
-  if (!existsSync(file)) return;
-  const descriptor = openSync(file, "r+");
-  try {
-    let end = fstatSync(descriptor).size;
-    const byte = Buffer.alloc(1);
-    while (end > 0 && readSync(descriptor, byte, 0, 1, end - 1) === 1 && byte[0] !== 0x0a) end--;
-    ftruncateSync(descriptor, end);
-  } finally {
-    closeSync(descriptor);
-  }
+  writeFileAtomic(file, `${JSON.stringify(value, undefined, 2)}\n`);
 }
 
 /** Writes rows as JSON Lines, durably. */
 export function writeJsonl(file: string, rows: readonly unknown[]): void {
-  writeFileDurably(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
+  writeFileAtomic(file, rows.map((row) => `${JSON.stringify(row)}\n`).join(""));
 }

@@ -7,7 +7,8 @@ import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { loadConfigFile, parseConfigText } from "../config/load.ts";
 import { CheckpointError, ConfigError, DataError } from "../util/errors.ts";
-import { expectObject, readJsonl, writeFileDurably } from "./jsonl.ts";
+import { writeFileAtomic } from "../util/files.ts";
+import { expectObject, readJsonl } from "./jsonl.ts";
 import { createRun, listRuns, openRun } from "./runs.ts";
 
 const config = parseConfigText("name: tiny\nseed: 7\n", "tiny.yaml");
@@ -147,8 +148,8 @@ describe("JSON Lines", () => {
 
   it("writing replaces a file whole and leaves nothing beside it", () => {
     const file = join(root, "deep", "f.txt");
-    writeFileDurably(file, "one");
-    writeFileDurably(file, "two");
+    writeFileAtomic(file, "one");
+    writeFileAtomic(file, "two");
     expect(readFileSync(file, "utf8")).toBe("two");
     expect(spawnSync("ls", ["-A", join(root, "deep")]).stdout.toString()).toBe("f.txt\n");
   });

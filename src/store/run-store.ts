@@ -2,22 +2,12 @@
 // phases is a value that was written here, and a phase counts only when its `done.json` exists, which is written last.
 // Knows the layout and the configuration; knows no engine and no algorithm. runs.ts creates, opens and lists runs.
 
-import { appendFileSync, closeSync, existsSync, fsyncSync, mkdirSync, openSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { CheckpointError, DataError } from "../util/errors.ts";
-import {
-  cutPartialLine,
-  expectObject,
-  type JsonObject,
-  type LineParser,
-  preview,
-  readJson,
-  readJsonl,
-  syncDirectory,
-  writeJson,
-  writeJsonl,
-} from "./jsonl.ts";
+import { appendLine, cutTornTail, syncDirectory, syncTree } from "../util/files.ts";
+import { expectObject, type JsonObject, type LineParser, preview, readJson, readJsonl, writeJson, writeJsonl } from "./jsonl.ts";
 import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
 import { acquireLock, lockHolder, releaseLock } from "./lock.ts";
 
@@ -120,7 +110,7 @@ export class RunStore {
 
   /** Appends one event with its time. A line is written in one call, so that a killed process leaves at most one partial line. */
   appendEvent(event: StoredEvent): void {
-    appendFileSync(this.layout.events, `${JSON.stringify({ time: new Date().toISOString(), ...event })}\n`);
+    appendLine(this.layout.events, JSON.stringify({ time: new Date().toISOString(), ...event }));
   }
 
   /** All events in order. A last line cut short by a kill is left out; any other bad line is a DataError. */
@@ -150,7 +140,7 @@ export class RunStore {
   /** Claims the run for this process until `unlock`. Errors: ConfigError when another live process works on it. */
   lock(): void {
     acquireLock(this.layout.lock, this.name);
-    cutPartialLine(this.layout.events);
+    cutTornTail(this.layout.events);
   }
 
   unlock(): void {
@@ -175,8 +165,7 @@ export class RunStore {
 
   /** Appends one row (a step's metrics) to a JSON Lines file of a phase that is still open. */
   appendJsonl(file: string, row: unknown): void {
-    mkdirSync(dirname(file), { recursive: true });
-    appendFileSync(file, `${JSON.stringify(row)}\n`);
+    appendLine(file, JSON.stringify(row));
   }
 }
 
@@ -184,23 +173,4 @@ function parseEvent(value: unknown, where: string): StoredEvent {
   const object = expectObject(value, where);
   if (typeof object.event === "string") return { ...object, event: object.event };
   throw new DataError(`${where}: expected "event" to be a string, got ${preview(object.event)}.`);
-}
-
-/** Flushes every file below `dir`, so that a marker written next never outlives what it vouches for. */
-function syncTree(dir: string): void {
-  for (const entry of readdirSync(dir, { withFileTypes: true })) {
-    const path = join(dir, entry.name);
-    if (entry.isDirectory()) syncTree(path);
-    else if (entry.isFile()) syncFile(path);
-  }
-  syncDirectory(dir);
-}
-
-function syncFile(path: string): void {
-  const descriptor = openSync(path, "r+");
-  try {
-    fsyncSync(descriptor);
-  } finally {
-    closeSync(descriptor);
-  }
 }

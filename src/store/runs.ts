@@ -7,8 +7,9 @@ import { stringify } from "yaml";
 import { loadConfigFile } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError, DataError } from "../util/errors.ts";
+import { syncDirectory, writeFileAtomic } from "../util/files.ts";
 import { nearest } from "../util/nearest.ts";
-import { expectObject, readJson, syncDirectory, writeFileDurably, writeJson } from "./jsonl.ts";
+import { expectObject, readJson, writeJson } from "./jsonl.ts";
 import { checkRunName, runLayout } from "./layout.ts";
 import { type PhaseRef, type RunInfo, type RunState, RunStore } from "./run-store.ts";
 
@@ -46,7 +47,7 @@ export function createRun(options: { root: string; config: Config; name?: string
   };
   const header = `# Resolved configuration of run ${layout.name}. \`rzero run <this file>\` runs it again.\n`;
   writeJson(layout.info, info);
-  writeFileDurably(layout.config, header + stringify(config, { lineWidth: 0 }));
+  writeFileAtomic(layout.config, header + stringify(config, { lineWidth: 0 }));
   syncDirectory(root);
   return new RunStore(layout, config, info);
 }

@@ -21,6 +21,26 @@ export class EngineError extends Error {
   }
 }
 
+/** Codes of the system for a disk, quota or medium without room; the same write may succeed later. */
+const NO_ROOM: readonly string[] = ["ENOSPC", "EDQUOT"];
+
+/** A file could not be written; exit code 1. `code` is the system's (ENOSPC, EIO, …). Retryable when the disk is full. */
+export class DiskError extends EngineError {
+  override name = "DiskError";
+  readonly code: string;
+  constructor(message: string, code: string, options: { cause?: unknown } = {}) {
+    super(message, { ...options, retryable: NO_ROOM.includes(code) });
+    this.code = code;
+  }
+}
+
+/** Whether a disk without room is the cause of an error; the same write may succeed later. */
+export function isDiskFull(error: unknown): boolean {
+  for (let at: unknown = error; at instanceof Error; at = at.cause)
+    if (NO_ROOM.includes((at as NodeJS.ErrnoException).code ?? "")) return true;
+  return false;
+}
+
 /** A run cannot go on (for example: the base model poses no question); exit code 1. */
 export class RunError extends Error {
   override name = "RunError";

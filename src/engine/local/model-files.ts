@@ -2,19 +2,10 @@
 // It reads one tensor at a time, so a model needs its own size of memory and no more. It knows no device.
 // Source: the layout that transformers' save_pretrained writes.
 
-import {
-  copyFileSync,
-  existsSync,
-  mkdirSync,
-  readdirSync,
-  readFileSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../../util/errors.ts";
+import { makeDirectory, readBytes, writeFileAtomic } from "../../util/files.ts";
 import { rngFrom } from "../../util/rng.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import { type ParameterSpec, parameterSpecs } from "./parameters.ts";
@@ -36,6 +27,7 @@ export type ExportDType = "float32" | "bfloat16";
 const SINGLE = "model.safetensors";
 const INDEX = "model.safetensors.index.json";
 const MAX_INDEX_BYTES = 64 << 20;
+const MAX_COMPANION_BYTES = 256 << 20;
 /** What a model directory holds besides weights and configuration; copied as it is. */
 const COMPANIONS = [
   "generation_config.json",
@@ -91,9 +83,9 @@ export interface ModelToWrite {
   readonly maxShardBytes?: number;
 }
 
-/** Writes a directory that transformers loads: config.json, weights, tokenizer files. Errors: EngineError when the disk refuses. */
+/** Writes a directory that transformers loads: config.json, weights, tokenizer files. Errors: DiskError when the disk refuses. */
 export function writeModelDirectory(dir: string, model: ModelToWrite): void {
-  mkdirSync(dir, { recursive: true });
+  makeDirectory(dir);
   copyCompanions(dir, model.companionsFrom);
   writeWeights(dir, model);
   const { dtype: _, torch_dtype: __, ...rest } = model.config.raw;
@@ -150,12 +142,12 @@ function splitShards(
 
 function copyCompanions(dir: string, from: string | undefined): void {
   if (from === undefined || resolve(from) === resolve(dir)) return;
-  for (const name of COMPANIONS) if (existsSync(join(from, name))) copyFileSync(join(from, name), join(dir, name));
+  for (const name of COMPANIONS)
+    if (existsSync(join(from, name))) writeFileAtomic(join(dir, name), readBytes(join(from, name), MAX_COMPANION_BYTES));
 }
 
 function writeJson(path: string, value: unknown): void {
-  writeFileSync(`${path}.partial`, `${JSON.stringify(value, null, 2)}\n`);
-  renameSync(`${path}.partial`, path);
+  writeFileAtomic(path, `${JSON.stringify(value, null, 2)}\n`);
 }
 
 function readShards(dir: string): Map<string, TensorInfo> {

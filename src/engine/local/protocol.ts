@@ -1,7 +1,15 @@
 // What the engine on the calling thread and its worker say to each other. One request gets one answer, in order; a long one
 // may send progress before. Error classes survive the way. Knows nothing of models.
 
-import { CheckpointError, ConfigError, DataError, EngineError, InterruptedError, RunError } from "../../util/errors.ts";
+import {
+  CheckpointError,
+  ConfigError,
+  DataError,
+  DiskError,
+  EngineError,
+  InterruptedError,
+  RunError,
+} from "../../util/errors.ts";
 import type { AdamWParams, Completion, LiveRequest, LiveStats, SamplingParams, StepStats } from "../types.ts";
 import type { LiveReport } from "./live-slots.ts";
 
@@ -111,6 +119,8 @@ export interface WireError {
   readonly message: string;
   readonly stack?: string;
   readonly retryable?: boolean;
+  /** Of a DiskError: the system's code. */
+  readonly code?: string;
 }
 
 const ERROR_CLASSES = { ConfigError, DataError, RunError, CheckpointError, InterruptedError };
@@ -118,11 +128,13 @@ const ERROR_CLASSES = { ConfigError, DataError, RunError, CheckpointError, Inter
 export function toWireError(error: unknown): WireError {
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const retryable = error instanceof EngineError ? error.retryable : undefined;
-  return { name: error.name, message: error.message, stack: error.stack, retryable };
+  const code = error instanceof DiskError ? error.code : undefined;
+  return { name: error.name, message: error.message, stack: error.stack, retryable, code };
 }
 
 /** The error of the same class; one of no class of ours is our own bug and says so. */
 export function fromWireError(wire: WireError): Error {
+  if (wire.name === "DiskError") return new DiskError(wire.message, wire.code ?? "EIO");
   if (wire.name === "EngineError") return new EngineError(wire.message, { retryable: wire.retryable });
   if (wire.name in ERROR_CLASSES) return new ERROR_CLASSES[wire.name as keyof typeof ERROR_CLASSES](wire.message);
   const message = wire.message.startsWith("internal:") ? wire.message : `internal: ${wire.name}: ${wire.message}`;

@@ -2,9 +2,9 @@
 // before anything is parsed, and a written file appears under its name only when it is whole.
 // It knows nothing of models or devices. Source: the safetensors format description (huggingface/safetensors README).
 
-import { createHash } from "node:crypto";
-import { closeSync, fstatSync, fsyncSync, openSync, readSync, renameSync, rmSync, writeSync } from "node:fs";
-import { DataError, EngineError } from "../../util/errors.ts";
+import { closeSync, fstatSync, openSync, readSync } from "node:fs";
+import { DataError } from "../../util/errors.ts";
+import { type FileSum, replaceFile } from "../../util/files.ts";
 import { decodeFloats, encodeFloats, type FloatDType } from "./float-formats.ts";
 
 /** Where one tensor lies. */
@@ -74,48 +74,19 @@ export function readTensor(info: TensorInfo): Float32Array {
 
 /**
  * Writes a file beside `path`, flushes it and renames it into place. Returns its size and SHA-256 (hex).
- * Errors: EngineError when the disk refuses.
+ * Errors: DiskError when the disk refuses.
  */
-export function writeSafetensors(
-  path: string,
-  tensors: readonly TensorToWrite[],
-  dtype: FloatDType,
-): { bytes: number; sha256: string } {
-  const partial = `${path}.partial`;
-  const hash = createHash("sha256");
-  let bytes = 0;
-  try {
-    const fd = openSync(partial, "w");
-    try {
-      const put = (piece: Uint8Array): void => {
-        hash.update(piece);
-        writeAll(fd, piece);
-        bytes += piece.length;
-      };
-      put(encodeHeader(tensors, dtype));
-      for (const tensor of tensors) {
-        const data = tensor.read();
-        const expected = elements(tensor.shape);
-        if (data.length !== expected)
-          throw new Error(`internal: ${tensor.name}: expected ${expected} elements, got ${data.length}`);
-        put(encodeFloats(data, dtype));
-      }
-      fsyncSync(fd);
-    } finally {
-      closeSync(fd);
+export function writeSafetensors(path: string, tensors: readonly TensorToWrite[], dtype: FloatDType): FileSum {
+  return replaceFile(path, (put) => {
+    put(encodeHeader(tensors, dtype));
+    for (const tensor of tensors) {
+      const data = tensor.read();
+      const expected = elements(tensor.shape);
+      if (data.length !== expected)
+        throw new Error(`internal: ${tensor.name}: expected ${expected} elements, got ${data.length}`);
+      put(encodeFloats(data, dtype));
     }
-    renameSync(partial, path);
-  } catch (error) {
-    rmSync(partial, { force: true });
-    if ((error as NodeJS.ErrnoException).code === undefined) throw error;
-    throw new EngineError(
-      `${path}: expected to write ${tensors.length} tensors, got ${(error as Error).message}. Check space and rights.`,
-      {
-        cause: error,
-      },
-    );
-  }
-  return { bytes, sha256: hash.digest("hex") };
+  });
 }
 
 /** Number of elements of a shape; 1 for a scalar. */
@@ -219,11 +190,6 @@ function readBytes(fd: number, path: string, begin: number, bytes: number): Arra
     done += got;
   }
   return out.buffer;
-}
-
-function writeAll(fd: number, piece: Uint8Array): void {
-  let done = 0;
-  while (done < piece.length) done += writeSync(fd, piece, done, Math.min(READ_PIECE, piece.length - done));
 }
 
 function bad(where: string, expected: string, got: string, hint = "The file is damaged or no safetensors file."): DataError {
