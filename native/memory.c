@@ -1,13 +1,19 @@
-// Device memory: aligned, zeroed, and plain copies. Knows nothing of dtypes.
+// Device memory: aligned, zeroed, plain copies, and parts of files mapped read-only. Knows nothing of dtypes.
 #include "rzero.h"
+#include <errno.h>
+#include <fcntl.h>
 #include <stdlib.h>
 #include <string.h>
+#include <sys/mman.h>
+#include <sys/stat.h>
+#include <unistd.h>
+
+#define SLACK 64 // bytes after every block: full-width reads past the last element stay inside
 
 void *rz_alloc(size_t bytes) {
   void *memory = NULL;
   if (bytes > SIZE_MAX / 2) return NULL;
-  // 64 bytes more than asked for: full-width reads past the last element stay inside the block.
-  size_t size = (bytes + 127) / 64 * 64;
+  size_t size = (bytes + SLACK + 63) / 64 * 64;
   if (posix_memalign(&memory, 64, size) != 0) return NULL;
   memset(memory, 0, size);
   return memory;
@@ -16,3 +22,63 @@ void *rz_alloc(size_t bytes) {
 void rz_free(void *memory) { free(memory); }
 void rz_zero(void *memory, size_t bytes) { memset(memory, 0, bytes); }
 void rz_copy(void *dst, const void *src, size_t bytes) { memmove(dst, src, bytes); }
+
+// Where the block of a mapped part begins and how long it is: whole pages of the file, and one of zeros for the slack.
+static size_t page_size(void) { return (size_t)sysconf(_SC_PAGESIZE); }
+static size_t before_part(int64_t offset) { return (size_t)offset % page_size(); }
+static size_t file_pages(int64_t offset, int64_t bytes) {
+  return (before_part(offset) + (size_t)bytes + page_size() - 1) / page_size() * page_size();
+}
+
+static int read_all(int file, char *to, int64_t offset, int64_t bytes) {
+  while (bytes > 0) {
+    ssize_t got = pread(file, to, (size_t)bytes, (off_t)offset);
+    if (got < 0 && errno == EINTR) continue;
+    if (got <= 0) return -1;
+    to += got, offset += got, bytes -= got;
+  }
+  return 0;
+}
+
+// The part's first byte. A part whose elements would not be aligned (`align` bytes) is read into memory instead.
+static void *map_part(int file, int64_t offset, int64_t bytes, int64_t align) {
+  size_t pages = file_pages(offset, bytes), size = pages + page_size();
+  char *block = mmap(NULL, size, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (block == MAP_FAILED) return NULL;
+  char *part = block + before_part(offset);
+  if (offset % align != 0) {
+    // as far into its block as the mapped part would be, less what makes it aligned
+    part -= offset % align;
+    if (read_all(file, part, offset, bytes) == 0 && mprotect(block, size, PROT_READ) == 0) return part;
+  } else if (mprotect(block, size, PROT_READ) == 0) {
+    if (bytes == 0) return part;
+    if (mmap(block, pages, PROT_READ, MAP_PRIVATE | MAP_FIXED, file, (off_t)(offset - (int64_t)before_part(offset))) != MAP_FAILED) return part;
+  }
+  int why = errno;
+  munmap(block, size);
+  errno = why;
+  return NULL;
+}
+
+void *rz_map(const char *path, int64_t offset, int64_t bytes, int64_t align, double *report) {
+  struct stat about;
+  void *part = NULL;
+  report[0] = report[1] = 0;
+  int file = open(path, O_RDONLY | O_CLOEXEC);
+  if (file < 0 || fstat(file, &about) != 0) {
+    report[0] = errno;
+  } else {
+    report[1] = (double)about.st_size;
+    if (S_ISREG(about.st_mode) && offset <= about.st_size && bytes <= about.st_size - offset) {
+      part = map_part(file, offset, bytes, align);
+      if (!part) report[0] = errno;
+    }
+  }
+  if (file >= 0) close(file);
+  return part;
+}
+
+void rz_unmap(void *part, int64_t offset, int64_t bytes) {
+  char *block = (char *)((uintptr_t)part / page_size() * page_size());
+  munmap(block, file_pages(offset, bytes) + page_size());
+}

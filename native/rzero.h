@@ -31,6 +31,14 @@ RZ_EXPORT void *rz_alloc(size_t bytes); // zeroed, 64-byte aligned, NULL when th
 RZ_EXPORT void rz_free(void *memory);
 RZ_EXPORT void rz_zero(void *memory, size_t bytes);
 RZ_EXPORT void rz_copy(void *dst, const void *src, size_t bytes);
+// `bytes` bytes of a file from `offset`, read-only; elements lie at multiples of `align`. NULL on failure: report[0] is errno, or 0 where
+// the path is no regular file or too short; report[1] is the file's size.
+RZ_EXPORT void *rz_map(const char *path, int64_t offset, int64_t bytes, int64_t align, double *report);
+RZ_EXPORT void rz_unmap(void *part, int64_t offset, int64_t bytes);
+
+// --- f32 and bf16 (cast.c) ---
+RZ_EXPORT void rz_to_bf16(rz_context *ctx, uint16_t *dst, const float *src, long count); // to nearest, ties to even; NaN stays NaN
+RZ_EXPORT void rz_from_bf16(rz_context *ctx, float *dst, const uint16_t *src, long count);
 
 // --- matrix products (gemm.c) ---
 RZ_EXPORT int rz_vector_width(void); // floats per register
@@ -42,8 +50,9 @@ RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float 
 RZ_EXPORT void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out);
 
 // --- rows (embedding.c); `limit` is the number of rows that an index may name ---
-RZ_EXPORT int rz_gather_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
-RZ_EXPORT int rz_scatter_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
+RZ_EXPORT int rz_gather_rows(rz_context *ctx, void *y, const void *x, const int32_t *index, long rows, long row_bytes, long limit);
+RZ_EXPORT int rz_gather_bf16(rz_context *ctx, float *y, const uint16_t *x, const int32_t *index, long rows, long dim, long limit); // widens
+RZ_EXPORT int rz_scatter_rows(rz_context *ctx, void *y, const void *x, const int32_t *index, long rows, long row_bytes, long limit);
 RZ_EXPORT int rz_scatter_add_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit);
 
 // --- pointwise and norms (norm.c, rope.c, swiglu.c) ---

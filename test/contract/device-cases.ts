@@ -10,6 +10,8 @@ export type Buffers = Record<string, Buffer>;
 export interface DeviceCase {
   readonly name: string;
   readonly inputs: Record<string, Float32Array | Int32Array>;
+  /** Inputs to be held in bf16 buffers. */
+  readonly bf16?: readonly string[];
   readonly outputs: readonly string[];
   readonly tolerance: number;
   run(device: Device, b: Buffers): void;
@@ -81,14 +83,23 @@ function indexCases(rows: number, dim: number): DeviceCase[] {
     rows: noise(rows * dim, 10),
     y: zeros(rows * dim),
   };
-  const of = (name: string, output: string, run: DeviceCase["run"]): DeviceCase => {
-    return { name: `${name} ${rows}x${dim}`, inputs, outputs: [output], tolerance: 1e-6, run };
+  const of = (name: string, output: string, run: DeviceCase["run"], bf16: string[] = []): DeviceCase => {
+    const label = `${name} ${rows}x${dim}${bf16.length ? ` with bf16 ${bf16.join(", ")}` : ""}`;
+    return { name: label, inputs, bf16, outputs: [output], tolerance: 1e-6, run };
   };
+  const embedding: DeviceCase["run"] = (device, b) => device.embedding(b.y, b.table, b.tokens, rows, dim);
+  const gather: DeviceCase["run"] = (device, b) => device.gatherRows(b.y, b.table, b.distinct, rows, dim);
+  const scatter: DeviceCase["run"] = (device, b) => device.scatterRows(b.table, b.rows, b.distinct, rows, dim);
   return [
-    of("embedding", "y", (device, b) => device.embedding(b.y, b.table, b.tokens, rows, dim)),
-    of("gatherRows", "y", (device, b) => device.gatherRows(b.y, b.table, b.distinct, rows, dim)),
-    of("scatterRows", "table", (device, b) => device.scatterRows(b.table, b.rows, b.distinct, rows, dim)),
+    of("embedding", "y", embedding),
+    of("gatherRows", "y", gather),
+    of("scatterRows", "table", scatter),
     of("scatterAddRows", "table", (device, b) => device.scatterAddRows(b.table, b.rows, b.tokens, rows, dim)),
+    of("embedding", "y", embedding, ["table"]),
+    of("gatherRows", "y", gather, ["table", "y"]),
+    of("scatterRows", "table", scatter, ["rows", "table"]),
+    of("cast", "rows", (device, b) => device.cast(b.rows, b.y, rows * dim), ["rows"]),
+    of("cast", "y", (device, b) => device.cast(b.y, b.rows, rows * dim), ["rows"]),
   ];
 }
 

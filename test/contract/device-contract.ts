@@ -1,24 +1,28 @@
 // What every device must do: each op near the float64 reference, and rows, batches and splits that cannot change a bit.
 
+import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device, Buffer as DeviceBuffer } from "../../src/engine/local/device/types.ts";
+import { EngineError } from "../../src/util/errors.ts";
 import { type Buffers, type DeviceCase, deviceCases, noise, sampleCase } from "./device-cases.ts";
-import { createReferenceDevice } from "./reference-device.ts";
+import { createReferenceDevice, toBf16 } from "./reference-device.ts";
 
 type Values = Float32Array | Int32Array;
 
 /** Runs a case and returns its outputs. Frees all it took. */
 export function runCase(device: Device, one: DeviceCase): Record<string, Values> {
   const buffers: Buffers = {};
-  for (const [name, data] of Object.entries(one.inputs)) buffers[name] = uploaded(device, data);
+  for (const [name, data] of Object.entries(one.inputs)) buffers[name] = uploaded(device, data, one.bf16?.includes(name));
   one.run(device, buffers);
   const outputs = Object.fromEntries(one.outputs.map((name) => [name, device.download(buffers[name])]));
   for (const buffer of Object.values(buffers)) device.free(buffer);
   return outputs;
 }
 
-function uploaded(device: Device, data: Values): DeviceBuffer {
-  const buffer = device.alloc(data instanceof Int32Array ? "i32" : "f32", data.length);
+function uploaded(device: Device, data: Values, bf16 = false): DeviceBuffer {
+  const buffer = device.alloc(bf16 ? "bf16" : data instanceof Int32Array ? "i32" : "f32", data.length);
   device.upload(buffer, data);
   return buffer;
 }
@@ -83,6 +87,69 @@ function memoryTests(device: () => Device): void {
     d.free(buffer);
     d.free(other);
     expect(d.allocatedBytes).toBe(before);
+  });
+  it("bf16 is the nearest, ties to even; NaN, infinities and denormals stay what they are", () => {
+    const d = device();
+    const specials = [
+      0,
+      -0,
+      1,
+      1 + 2 ** -8,
+      1 + 3 * 2 ** -8,
+      1 + 2 ** -8 + 2 ** -20,
+      -1.01,
+      3.4e38,
+      Infinity,
+      -Infinity,
+      NaN,
+      1e-40,
+    ];
+    const data = Float32Array.from([...specials, ...noise(100, 54), ...specials]);
+    const [wide, half] = [uploaded(d, data), d.alloc("bf16", data.length)];
+    d.cast(half, wide, data.length);
+    expect(sameBits(d.download(half), data.map(toBf16))).toBe(true);
+    expect([...d.download(half, 2, 4)]).toEqual([1, 1, 1 + 2 ** -6, 1 + 2 ** -7]);
+    expect(d.download(half)[7]).toBe(Infinity);
+    d.zero(wide);
+    d.cast(wide, half, 12);
+    expect(sameBits(d.download(wide, 0, 12), d.download(half, 0, 12))).toBe(true);
+    expect([...d.download(wide, 12)]).toEqual(Array(112).fill(0));
+    d.upload(half, data.subarray(2, 9), 5);
+    expect(sameBits(d.download(half, 5, 7), data.subarray(2, 9).map(toBf16))).toBe(true);
+    for (const buffer of [wide, half]) d.free(buffer);
+  });
+  it("maps parts of files of every dtype at any offset; counts none; names a file that is missing or short", () => {
+    const d = device();
+    const folder = mkdtempSync(join(tmpdir(), "rzero-map-"));
+    const path = join(folder, "weights");
+    const data = noise(5000, 53);
+    const shifted = Buffer.concat([Buffer.of(7), Buffer.from(data.buffer)]); // 20,001 bytes
+    writeFileSync(path, Buffer.from(data.buffer));
+    writeFileSync(`${path}.shifted`, shifted);
+    const before = d.allocatedBytes;
+    const parts: [string, number, "f32" | "i32", number, number][] = [
+      [path, 0, "f32", 5000, 0],
+      [path, 4096, "f32", 1024, 1024],
+      [path, 4100, "f32", 3975, 1025],
+      [path, 20_000, "f32", 0, 5000],
+      [path, 8, "i32", 300, 2],
+      [`${path}.shifted`, 4097, "f32", 3976, 1024],
+    ];
+    for (const [file, offset, dtype, length, first] of parts) {
+      const mapped = d.map(file, offset, dtype, length);
+      expect(sameBits(d.download(mapped), data.subarray(first, first + length))).toBe(true);
+      d.free(mapped);
+    }
+    const halves = d.map(path, 2, "bf16", 9999);
+    expect(d.download(halves)[0]).toBe(
+      new Float32Array(new Uint32Array(data.buffer.slice(0, 4)).map((x) => x & 0xffff0000).buffer)[0],
+    );
+    expect(d.allocatedBytes).toBe(before);
+    d.free(halves);
+    expect(() => d.map(path, 4, "f32", 5000)).toThrow(EngineError);
+    expect(() => d.map(path, 4, "f32", 5000)).toThrow(path);
+    expect(() => d.map(`${path}.none`, 0, "f32", 1)).toThrow(`${path}.none`);
+    rmSync(folder, { recursive: true });
   });
   it("sumSquares adds in double precision", () => {
     const data = noise(100_003, 50);

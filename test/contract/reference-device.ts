@@ -1,6 +1,7 @@
 // The op table in plain TypeScript: one obvious loop per op, every "f32" buffer held as float64. It is the oracle of the device
 // contract and of gradient checks (finite differences work in float64). It knows nothing of speed, threads or vectors.
 
+import { readFileSync } from "node:fs";
 import type {
   AdamWStep,
   AttentionRows,
@@ -12,6 +13,7 @@ import type {
   SequenceTree,
   WeightFormat,
 } from "../../src/engine/local/device/types.ts";
+import { EngineError } from "../../src/util/errors.ts";
 
 /** A reference buffer: `data` is the live memory, shared with views. */
 export interface ReferenceBuffer extends Buffer {
@@ -30,6 +32,17 @@ export function referenceData(buffer: Buffer): Float64Array {
 
 const f = referenceData;
 const ints = (buffer: Buffer): Int32Array => (buffer as ReferenceBuffer).data as Int32Array;
+const BYTES: Record<DType, number> = { f32: 4, i32: 4, bf16: 2 };
+
+/** The nearest bf16, ties to even. */
+export function toBf16(x: number): number {
+  const float = Float32Array.of(x);
+  const bits = new Uint32Array(float.buffer);
+  if (Number.isNaN(float[0])) return Number.NaN;
+  bits[0] = (bits[0] + 0x7fff + ((bits[0] >>> 16) & 1)) & 0xffff0000;
+  return float[0];
+}
+
 const sigmoid = (x: number): number => 1 / (1 + Math.exp(-x));
 
 function logSumExp(values: ArrayLike<number>): number {
@@ -59,18 +72,18 @@ export class ReferenceDevice implements Device {
   allocatedBytes = 0;
 
   alloc(dtype: DType, length: number): ReferenceBuffer {
-    this.allocatedBytes += length * 4;
+    this.allocatedBytes += length * BYTES[dtype];
     return { dtype, length, owned: true, data: dtype === "i32" ? new Int32Array(length) : new Float64Array(length) };
   }
   free(buffer: Buffer): void {
-    if ((buffer as ReferenceBuffer).owned) this.allocatedBytes -= buffer.length * 4;
+    if ((buffer as ReferenceBuffer).owned) this.allocatedBytes -= buffer.length * BYTES[buffer.dtype];
   }
   view(buffer: Buffer, offset: number, length: number): ReferenceBuffer {
     const data = (buffer as ReferenceBuffer).data.subarray(offset, offset + length);
     return { dtype: buffer.dtype, length, owned: false, data };
   }
   upload(buffer: Buffer, data: Float32Array | Int32Array, offset = 0): void {
-    (buffer as ReferenceBuffer).data.set(data, offset);
+    (buffer as ReferenceBuffer).data.set(buffer.dtype === "bf16" ? data.map(toBf16) : data, offset);
   }
   download(buffer: Buffer, offset = 0, length = buffer.length - offset): Float32Array | Int32Array {
     const part = (buffer as ReferenceBuffer).data.subarray(offset, offset + length);
@@ -82,11 +95,16 @@ export class ReferenceDevice implements Device {
   copy(dst: Buffer, src: Buffer): void {
     (dst as ReferenceBuffer).data.set((src as ReferenceBuffer).data);
   }
-  map(): ReferenceBuffer {
-    throw new Error("the reference device maps no files");
+  map(path: string, byteOffset: number, dtype: DType, length: number): ReferenceBuffer {
+    const bytes = readFileSync(path).buffer.slice(byteOffset, byteOffset + length * BYTES[dtype]);
+    if (bytes.byteLength < length * BYTES[dtype]) throw new EngineError(`${path}: expected a longer file.`);
+    if (dtype === "i32") return { dtype, length, owned: false, data: new Int32Array(bytes) };
+    if (dtype === "f32") return { dtype, length, owned: false, data: Float64Array.from(new Float32Array(bytes)) };
+    const wide = new Float32Array(Uint32Array.from(new Uint16Array(bytes), (half) => half << 16).buffer);
+    return { dtype, length, owned: false, data: Float64Array.from(wide) };
   }
   cast(dst: Buffer, src: Buffer, count: number): void {
-    for (let i = 0; i < count; i++) f(dst)[i] = f(src)[i];
+    for (let i = 0; i < count; i++) f(dst)[i] = dst.dtype === "bf16" ? toBf16(f(src)[i]) : f(src)[i];
   }
   dispose(): void {}
 

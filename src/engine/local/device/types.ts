@@ -83,7 +83,9 @@ export interface Device {
   free(buffer: Buffer): void;
   /** A window on `buffer` (not owning): elements [offset, offset + length). */
   view(buffer: Buffer, offset: number, length: number): Buffer;
+  /** Copies in from `offset`; floats for a bf16 buffer are rounded as in `cast`. */
   upload(buffer: Buffer, data: Float32Array | Int32Array, offset?: number): void;
+  /** Copies out; a bf16 buffer comes widened. */
   download(buffer: Buffer, offset?: number, length?: number): Float32Array | Int32Array;
   /** bytes allocated and not freed. */
   readonly allocatedBytes: number;
@@ -91,7 +93,7 @@ export interface Device {
   copy(dst: Buffer, src: Buffer): void;
   /**
    * Part of a file as a read-only buffer, backed by the page cache: `length` elements of dtype from `byteOffset`. Freed like any other;
-   * not counted in `allocatedBytes`. Errors: EngineError (unreadable, shorter than asked).
+   * not counted in `allocatedBytes`; must not be written to, and the file must not shrink meanwhile. Errors: EngineError (unreadable, shorter than asked).
    */
   map(path: string, byteOffset: number, dtype: DType, length: number): Buffer;
   /** dst = src between f32 and bf16 (to nearest, ties to even). */
@@ -123,7 +125,7 @@ export interface Device {
   // --- rows ------------------------------------------------------------------------------------------------------------------
   /** y[R, D] = table[tokens[r]]; a bf16 table is widened to f32. */
   embedding(y: Buffer, table: Buffer, tokens: Buffer, rows: number, dim: number): void;
-  /** y[r] = x[index[r]], rows of `dim` elements. */
+  /** y[r] = x[index[r]], rows of `dim` elements; both of one dtype. */
   gatherRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;
   /** y[index[r]] = x[r]; indices are distinct. Both f32 or both bf16. */
   scatterRows(y: Buffer, x: Buffer, index: Buffer, rows: number, dim: number): void;

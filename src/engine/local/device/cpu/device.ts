@@ -1,4 +1,4 @@
-// The CPU as a device: composes the op table from checked calls into the C kernels of native/. f32 only for now.
+// The CPU as a device: composes the op table from checked calls into the C kernels of native/.
 // Knows no model; which rows make a sequence is the caller's business.
 
 import { availableParallelism } from "node:os";
@@ -33,7 +33,7 @@ export function createCpuDevice(options: CpuDeviceOptions = {}): Device {
   const threads = options.threads ?? availableParallelism();
   const native = kernels();
   const ctx = newContext(threads);
-  const memory = new CpuMemory(native);
+  const memory = new CpuMemory(native, ctx);
   let disposed = false;
   return {
     name: "cpu",

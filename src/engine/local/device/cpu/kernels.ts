@@ -4,7 +4,7 @@
 import koffi from "koffi";
 import { libraryPath } from "./library.ts";
 
-/** A bound C function; every argument is a number but for the typed arrays of the two copies. */
+/** A bound C function; every argument is a number but for the typed arrays of copies and a file's path. */
 type Native = (...values: number[]) => number;
 
 /** All functions of the library. P pointer, I integer, F float, D double: see SIGNATURES. */
@@ -17,6 +17,13 @@ export interface Kernels {
   readonly copy: Native;
   readonly copyIn: (to: number, from: Float32Array | Int32Array, bytes: number) => void;
   readonly copyOut: (to: Float32Array | Int32Array, from: number, bytes: number) => void;
+  /** Part of a file; `report` takes errno and the file's size. */
+  readonly map: (path: string, offset: number, bytes: number, align: number, report: Float64Array) => number;
+  readonly unmap: Native;
+  readonly toBf16: Native;
+  readonly fromBf16: Native;
+  readonly toBf16In: (ctx: number, to: number, from: Float32Array, count: number) => void;
+  readonly fromBf16Out: (ctx: number, to: Float32Array, from: number, count: number) => void;
   readonly vectorWidth: Native;
   readonly packedSize: Native;
   readonly packWeight: Native;
@@ -25,6 +32,7 @@ export interface Kernels {
   readonly linearBackwardWeight: Native;
   readonly biasBackward: Native;
   readonly gatherRows: Native;
+  readonly gatherBf16: Native;
   readonly scatterRows: Native;
   readonly scatterAddRows: Native;
   readonly add: Native;
@@ -47,6 +55,7 @@ const TYPES: Record<string, string> = {
   V: "void",
   P: "uintptr_t", // an address as a number
   A: "void *", // a typed array
+  S: "const char *", // a string
   I: "int64_t",
   J: "int32_t",
   F: "float",
@@ -63,6 +72,12 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   copy: ["rz_copy", "V", "PPI"],
   copyIn: ["rz_copy", "V", "PAI"],
   copyOut: ["rz_copy", "V", "API"],
+  map: ["rz_map", "P", "SIIIA"],
+  unmap: ["rz_unmap", "V", "PII"],
+  toBf16: ["rz_to_bf16", "V", "PPPI"],
+  fromBf16: ["rz_from_bf16", "V", "PPPI"],
+  toBf16In: ["rz_to_bf16", "V", "PPAI"],
+  fromBf16Out: ["rz_from_bf16", "V", "PAPI"],
   vectorWidth: ["rz_vector_width", "J", ""],
   packedSize: ["rz_packed_size", "I", "II"],
   packWeight: ["rz_pack_weight", "V", "PPPII"],
@@ -71,6 +86,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIII"],
   biasBackward: ["rz_bias_backward", "V", "PPPII"],
   gatherRows: ["rz_gather_rows", "J", "PPPPIII"],
+  gatherBf16: ["rz_gather_bf16", "J", "PPPPIII"],
   scatterRows: ["rz_scatter_rows", "J", "PPPPIII"],
   scatterAddRows: ["rz_scatter_add_rows", "J", "PPPPIII"],
   add: ["rz_add", "V", "PPPPI"],

@@ -1,18 +1,22 @@
 // Native memory as buffers: allocation, views, transfers, and the check that every op makes of every buffer before C sees it.
 // Knows no op.
 
+import { getSystemErrorMap } from "node:util";
 import { EngineError } from "../../../../util/errors.ts";
 import type { Buffer, Device, DType } from "../types.ts";
 import type { Kernels } from "./kernels.ts";
 
-const BYTES: Record<DType, number> = { f32: 4, i32: 4, bf16: 2 };
+/** Bytes of one element. */
+export const BYTES: Record<DType, number> = { f32: 4, i32: 4, bf16: 2 };
 
-/** A block from the C allocator; `live` turns false when it is freed. */
+/** A block from the C allocator, or a mapped part of a file; `live` turns false when it is freed. */
 interface Block {
   live: boolean;
   readonly address: number;
   readonly bytes: number;
   readonly device: CpuMemory;
+  /** Where the part begins in its file; such a block cannot be written to. */
+  readonly fileOffset?: number;
 }
 
 interface CpuBuffer extends Buffer {
@@ -34,6 +38,12 @@ export function at(buffer: Buffer, need: number, dtype: DType = "f32"): number {
   return address;
 }
 
+/** As `at`, for a buffer that is written to: a mapped file is not. */
+function into(buffer: Buffer, need: number, dtype: DType): number {
+  if ((buffer as CpuBuffer).block?.fileOffset !== undefined) misuse("device op: expected writable memory, got a mapped file.");
+  return at(buffer, need, dtype);
+}
+
 /** Throws for the result codes of native/rzero.h. */
 export function check(code: number, op: string): void {
   if (code === 0) return;
@@ -46,9 +56,11 @@ export class CpuMemory {
   allocatedBytes = 0;
   private readonly blocks = new Set<Block>();
   private readonly native: Kernels;
+  private readonly ctx: number;
 
-  constructor(native: Kernels) {
+  constructor(native: Kernels, ctx: number) {
     this.native = native;
+    this.ctx = ctx;
   }
 
   /** Zeroed native memory. Errors: EngineError when there is not enough. */
@@ -71,8 +83,29 @@ export class CpuMemory {
     if (!block.live || block.device !== this) misuse("free: expected live memory of this device, got freed or foreign memory.");
     block.live = false;
     this.blocks.delete(block);
+    if (block.fileOffset !== undefined) {
+      this.native.unmap(block.address, block.fileOffset, block.bytes);
+      return;
+    }
     this.allocatedBytes -= block.bytes;
     this.native.free(block.address);
+  }
+
+  /** A mapped part of a file. Errors: EngineError (unreadable, shorter than asked). */
+  private mapBlock(path: string, fileOffset: number, bytes: number, align: number): Block {
+    const report = new Float64Array(2);
+    const address = this.native.map(path, fileOffset, bytes, align, report);
+    if (!address) {
+      const [code, size] = report;
+      if (code) throw new EngineError(`${path}: expected a file that can be mapped, got ${systemError(code)}.`);
+      const end = fileOffset + bytes;
+      throw new EngineError(
+        `${path}: expected a file of at least ${end} bytes, got ${size}. The file is cut short; fetch it again.`,
+      );
+    }
+    const block = { live: true, address, bytes, device: this, fileOffset };
+    this.blocks.add(block);
+    return block;
   }
 
   /** Frees everything. */
@@ -82,7 +115,7 @@ export class CpuMemory {
 
   /** The memory ops of `Device`. */
   ops(): Pick<Device, "alloc" | "free" | "view" | "upload" | "download" | "zero" | "copy" | "map" | "cast"> {
-    const { native } = this;
+    const { native, ctx } = this;
     return {
       alloc: (dtype, length): CpuBuffer => {
         if (!Number.isSafeInteger(length) || length < 0) misuse(`alloc: expected a length, got ${length}.`);
@@ -98,27 +131,59 @@ export class CpuMemory {
         const address = at(buffer, offset + length, buffer.dtype) + offset * BYTES[buffer.dtype];
         return { dtype: buffer.dtype, length, block: (buffer as CpuBuffer).block, address, isView: true };
       },
-      upload: (buffer, data, offset = 0) => {
-        const address = at(buffer, offset + data.length, data instanceof Int32Array ? "i32" : "f32");
-        if (!(offset >= 0)) misuse(`upload: expected an offset from 0, got ${offset}.`);
-        if (data.length > 0) native.copyIn(address + offset * 4, data, data.length * 4);
+      map: (path, byteOffset, dtype, length): CpuBuffer => {
+        const bytes = length * BYTES[dtype];
+        if (![byteOffset, length, byteOffset + bytes].every((n) => Number.isSafeInteger(n) && n >= 0))
+          misuse(`map: expected an offset and a length, got ${byteOffset} and ${length}.`);
+        const block = this.mapBlock(path, byteOffset, bytes, BYTES[dtype]);
+        return { dtype, length, block, address: block.address, isView: false };
       },
-      download: (buffer, offset = 0, length = buffer.length - offset) => {
-        if (buffer.dtype === "bf16" || !(offset >= 0 && length >= 0))
-          misuse(`download: got ${buffer.dtype} [${offset}, +${length}).`);
-        const address = at(buffer, offset + length, buffer.dtype) + offset * 4;
-        const data = buffer.dtype === "i32" ? new Int32Array(length) : new Float32Array(length);
-        if (length > 0) native.copyOut(data, address, length * 4);
-        return data;
-      },
+      ...transfers(native, ctx),
       zero: (buffer) => {
-        native.zero(at(buffer, 0, buffer.dtype), buffer.length * BYTES[buffer.dtype]);
+        native.zero(into(buffer, 0, buffer.dtype), buffer.length * BYTES[buffer.dtype]);
       },
       copy: (dst, src) => {
-        native.copy(at(dst, src.length, src.dtype), at(src, 0, src.dtype), src.length * BYTES[src.dtype]);
+        native.copy(into(dst, src.length, src.dtype), at(src, 0, src.dtype), src.length * BYTES[src.dtype]);
       },
-      map: () => misuse("map: not here yet."),
-      cast: () => misuse("cast: not here yet."),
+      cast: (dst, src, count) => {
+        const [to, from] = [into(dst, count, dst.dtype), at(src, count, src.dtype)];
+        if (dst.dtype === "bf16" && src.dtype === "f32") native.toBf16(ctx, to, from, count);
+        else if (dst.dtype === "f32" && src.dtype === "bf16") native.fromBf16(ctx, to, from, count);
+        else misuse(`cast: expected f32 and bf16, got ${src.dtype} to ${dst.dtype}.`);
+      },
     };
   }
+}
+
+/** Copies between device memory and JavaScript's; a bf16 buffer appears as floats. */
+function transfers(native: Kernels, ctx: number): Pick<Device, "upload" | "download"> {
+  return {
+    upload: (buffer, data, offset = 0) => {
+      const dtype = data instanceof Int32Array ? "i32" : buffer.dtype === "bf16" ? "bf16" : "f32";
+      const address = into(buffer, offset + data.length, dtype) + offset * BYTES[dtype];
+      if (!(offset >= 0)) misuse(`upload: expected an offset from 0, got ${offset}.`);
+      if (data.length === 0) return;
+      if (dtype === "bf16") native.toBf16In(ctx, address, data as Float32Array, data.length);
+      else native.copyIn(address, data, data.length * 4);
+    },
+    download: (buffer, offset = 0, length = buffer.length - offset) => {
+      if (!(offset >= 0 && length >= 0)) misuse(`download: got [${offset}, +${length}).`);
+      const address = at(buffer, offset + length, buffer.dtype) + offset * BYTES[buffer.dtype];
+      if (buffer.dtype === "i32") {
+        const data = new Int32Array(length);
+        if (length > 0) native.copyOut(data, address, length * 4);
+        return data;
+      }
+      const data = new Float32Array(length);
+      if (length > 0 && buffer.dtype === "bf16") native.fromBf16Out(ctx, data, address, length);
+      else if (length > 0) native.copyOut(data, address, length * 4);
+      return data;
+    },
+  };
+}
+
+/** A system error number in words. */
+function systemError(code: number): string {
+  const [name, text] = getSystemErrorMap().get(-code) ?? [`error ${code}`, ""];
+  return text ? `${name} (${text})` : name;
 }

@@ -2,7 +2,7 @@
 
 import type { Device } from "../types.ts";
 import type { Kernels } from "./kernels.ts";
-import { at, check } from "./memory.ts";
+import { at, BYTES, check } from "./memory.ts";
 
 type RowOps = Pick<
   Device,
@@ -20,16 +20,23 @@ type RowOps = Pick<
 
 /** Moves of whole rows by index. */
 function indexOps(native: Kernels, ctx: number): Pick<RowOps, "embedding" | "gatherRows" | "scatterRows" | "scatterAddRows"> {
-  const gather: Device["gatherRows"] = (y, x, index, rows, dim) => {
+  const gatherRows: Device["gatherRows"] = (y, x, index, rows, dim) => {
     const limit = Math.floor(x.length / dim);
-    check(native.gatherRows(ctx, at(y, rows * dim), at(x, dim), at(index, rows, "i32"), rows, dim, limit), "gatherRows");
+    const [to, from, ids] = [at(y, rows * dim, x.dtype), at(x, dim, x.dtype), at(index, rows, "i32")];
+    check(native.gatherRows(ctx, to, from, ids, rows, dim * BYTES[x.dtype], limit), "gatherRows");
   };
   return {
-    embedding: gather,
-    gatherRows: gather,
+    gatherRows,
+    embedding: (y, table, tokens, rows, dim) => {
+      if (table.dtype !== "bf16") return gatherRows(y, table, tokens, rows, dim);
+      const limit = Math.floor(table.length / dim);
+      const [to, from, ids] = [at(y, rows * dim), at(table, dim, "bf16"), at(tokens, rows, "i32")];
+      check(native.gatherBf16(ctx, to, from, ids, rows, dim, limit), "embedding");
+    },
     scatterRows: (y, x, index, rows, dim) => {
       const limit = Math.floor(y.length / dim);
-      check(native.scatterRows(ctx, at(y, dim), at(x, rows * dim), at(index, rows, "i32"), rows, dim, limit), "scatterRows");
+      const [to, from, ids] = [at(y, dim, x.dtype), at(x, rows * dim, x.dtype), at(index, rows, "i32")];
+      check(native.scatterRows(ctx, to, from, ids, rows, dim * BYTES[x.dtype], limit), "scatterRows");
     },
     scatterAddRows: (y, x, index, rows, dim) => {
       const limit = Math.floor(y.length / dim);

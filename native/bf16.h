@@ -1,0 +1,36 @@
+// bf16 in plain integer operations, the same bits on every CPU: a bf16 is the upper half of a float.
+// (The CPUs' own conversions turn denormal floats into 0.)
+#ifndef RZERO_BF16_H
+#define RZERO_BF16_H
+#include "simd.h"
+
+typedef uint16_t bf16;
+typedef uint32_t vu __attribute__((vector_size(VL * 4)));
+typedef uint16_t vh __attribute__((vector_size(VL * 2)));
+typedef uint16_t vhu __attribute__((vector_size(VL * 2), aligned(2), may_alias)); // as it lies in memory
+
+// To nearest, ties to even; NaN stays NaN (quiet, sign kept).
+INLINE bf16 to_bf16(float x) {
+  uint32_t u;
+  memcpy(&u, &x, sizeof u);
+  if ((u & 0x7fffffff) > 0x7f800000) return (bf16)(u >> 16 | 0x40);
+  return (bf16)((u + 0x7fff + (u >> 16 & 1)) >> 16);
+}
+INLINE float from_bf16(bf16 x) {
+  uint32_t u = (uint32_t)x << 16;
+  float y;
+  memcpy(&y, &u, sizeof y);
+  return y;
+}
+
+// The same on vectors.
+INLINE vh to_bf16_v(vf x) {
+  vu u = (vu)x;
+  vu nan = (vu)((u & 0x7fffffff) > 0x7f800000);
+  vu rounded = (u + (0x7fff + (u >> 16 & 1))) >> 16, quiet = u >> 16 | 0x40;
+  return __builtin_convertvector((nan & quiet) | (~nan & rounded), vh);
+}
+INLINE vf from_bf16_v(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
+INLINE vh load_bf16(const bf16 *p) { return *(const vhu *)p; }
+INLINE void store_bf16(bf16 *p, vh x) { *(vhu *)p = x; }
+#endif
