@@ -59,7 +59,9 @@ function pretrain(scratch, input) {
     warmup: Math.min(100, Math.floor(steps / 10)),
     "decay-steps": Math.round(0.4 * steps),
     "decay-to": 0.02,
-    dtype: "bfloat16",
+    // Not auto: the same bytes on every CPU.
+    dtype: "f32",
+    "export-dtype": "bfloat16",
   };
   const flags = Object.entries(options).flatMap(([name, value]) => [`--${name}`, String(value)]);
   const made = spawnSync(process.execPath, [join(root, "dist", "cli", "main.js"), "sft", ...flags], { stdio: "inherit" });

@@ -17,13 +17,15 @@ import { ConfigError } from "../util/errors.ts";
 import { formatCount, formatPercent, formatTable } from "../util/format.ts";
 import { engineConfig, withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
-import { oneOf, threadCount } from "./options.ts";
+import { type DTypeOption, oneOf, TRAINABLE_DTYPE_HELP, threadCount, trainableDType } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 
 interface BenchOptions {
   model?: string;
   shape: keyof typeof SHAPES;
   threads?: number | "auto";
+  dtype?: DTypeOption;
+  recompute?: boolean;
   runs?: string;
   json?: boolean;
 }
@@ -65,6 +67,8 @@ export function benchCommand(): Command {
       "tiny",
     )
     .option("--threads <count>", "threads, or auto", threadCount)
+    .option("--dtype <format>", TRAINABLE_DTYPE_HELP, trainableDType)
+    .option("--recompute", "train with recomputed activations")
     .option("--runs <dir>", "where runs live")
     .option("--json", "print one JSON document")
     .addHelpText("after", "\nExamples:\n  rzero bench gemm\n  rzero bench train decode --shape small --threads 2 --json")
@@ -99,7 +103,7 @@ async function benchModel(kinds: readonly Kind[], options: BenchOptions, here: M
       options.model === undefined
         ? randomModel(options.shape, join(scratch, "model"))
         : resolveModel(options.model, options.runs).dir;
-    return await withEngine(engineConfig({ threads: here.threads }), async (engine) => {
+    return await withEngine(engineConfig({ ...options, threads: here.threads }), async (engine) => {
       const results: BenchResult[] = [];
       if (kinds.includes("train")) results.push(await announce("train", () => benchTraining(engine, dir, here)));
       if (kinds.includes("decode")) results.push(await announce("decode", () => benchDecoding(engine, dir, here)));

@@ -4,16 +4,25 @@ import type { EngineConfig } from "../config/schema.ts";
 import { configSchema } from "../config/schema.ts";
 import { createEngine } from "../engine/create.ts";
 import type { Engine, Snapshot, Tokenizer } from "../engine/types.ts";
+import type { DTypeOption } from "./options.ts";
 
 /** Engine options of commands that have no recipe. */
 export interface EngineOptions {
   readonly threads?: number | "auto";
+  /** int8 is for frozen weights alone. */
+  readonly dtype?: DTypeOption;
+  readonly recompute?: boolean;
 }
 
 /** The default engine configuration with a command's options. */
-export function engineConfig({ threads }: EngineOptions): EngineConfig {
+export function engineConfig({ threads, dtype, recompute }: EngineOptions): EngineConfig {
   const { engine } = configSchema.parse({});
-  return threads === undefined ? engine : { ...engine, threads };
+  return {
+    ...engine,
+    threads: threads ?? engine.threads,
+    recompute: recompute ?? engine.recompute,
+    ...(dtype === "int8" ? { frozenDtype: dtype } : { dtype: dtype ?? engine.dtype }),
+  };
 }
 
 /** Runs `use` with an engine. Errors: those of the engine. */
@@ -34,7 +43,7 @@ export async function withSnapshot<T>(
 ): Promise<T> {
   return withEngine(engineConfig(options), async (engine) => {
     const tokenizer = await engine.openTokenizer(dir);
-    const snapshot = await engine.openSnapshot(dir);
+    const snapshot = await engine.openSnapshot(dir, { precision: "frozen" });
     try {
       return await use(snapshot, tokenizer);
     } finally {

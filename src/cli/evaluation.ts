@@ -21,7 +21,7 @@ import { packageVersion } from "../util/package-root.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { withSnapshot } from "./engine.ts";
 import { type ModelRef, promptsFor, resolveModel } from "./model-ref.ts";
-import { numberBetween, oneOf, threadCount, wholeNumber } from "./options.ts";
+import { type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, numberBetween, oneOf, threadCount, wholeNumber } from "./options.ts";
 import { say } from "./output.ts";
 import { onInterrupt } from "./signals.ts";
 
@@ -38,6 +38,7 @@ export interface EvaluationOptions {
   readonly forcedPrefix?: string;
   readonly batch: number;
   readonly threads?: number | "auto";
+  readonly dtype?: DTypeOption;
   readonly runs?: string;
   readonly out?: string;
   readonly judge?: string;
@@ -63,6 +64,7 @@ export function addEvaluationOptions(command: Command): Command {
     .option("--forced-prefix <text>", "begin every answer with this text, for example <think>")
     .option("--batch <count>", "answers drawn between two writes to the journal; changes no number", wholeNumber(1), 512)
     .option("--threads <count>", "threads, or auto; changes no number", threadCount)
+    .option("--dtype <format>", FROZEN_DTYPE_HELP, frozenDType)
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)");
 }
 
@@ -164,10 +166,10 @@ function judgeOf({ judge, judgeModel }: EvaluationOptions): JudgeSettings | unde
 }
 
 function settingsOf(
-  { protocol, seed, topP, topK, maxTokens, forcedPrefix }: EvaluationOptions,
+  { protocol, seed, topP, topK, maxTokens, forcedPrefix, dtype }: EvaluationOptions,
   prompt: unknown,
 ): EvaluationSettings {
-  return { protocol, seed, topP, topK, maxTokens, forcedPrefix, prompt };
+  return { protocol, seed, topP, topK, maxTokens, forcedPrefix, dtype: dtype === "auto" ? undefined : dtype, prompt };
 }
 
 /** A name that tells what it is and differs whenever a number could. */

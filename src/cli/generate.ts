@@ -9,7 +9,7 @@ import { ConfigError, DataError } from "../util/errors.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { withSnapshot } from "./engine.ts";
 import { modelContext, modelVocabSize, resolveModel } from "./model-ref.ts";
-import { collect, numberBetween, threadCount, wholeNumber } from "./options.ts";
+import { collect, type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, numberBetween, threadCount, wholeNumber } from "./options.ts";
 import { print, printJsonLine } from "./output.ts";
 
 interface GenerateOptions {
@@ -26,6 +26,7 @@ interface GenerateOptions {
   stop?: string[];
   json?: boolean;
   threads?: number | "auto";
+  dtype?: DTypeOption;
   runs?: string;
 }
 
@@ -55,6 +56,7 @@ export function generateCommand(): Command {
     .option("--chat", "the prompt is a user message: render it with the model's chat template")
     .option("--stop <text>", "end a completion at this text; may be repeated", collect)
     .option("--threads <count>", "threads, or auto", threadCount)
+    .option("--dtype <format>", FROZEN_DTYPE_HELP, frozenDType)
     .option("--runs <dir>", "where runs live")
     .option("--json", 'print {"prompt", "completions"} per prompt')
     .addHelpText(

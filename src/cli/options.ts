@@ -28,6 +28,17 @@ export function threadCount(text: string): number | "auto" {
   return text === "auto" ? "auto" : wholeNumber(1)(text);
 }
 
+/** Values of `--dtype`; int8 where weights are frozen only. */
+export type DTypeOption = "auto" | "f32" | "bf16" | "int8";
+
+/** Format of matrix products in training. */
+export const trainableDType = (text: string) => oneOf("auto", "f32", "bf16")(text);
+export const TRAINABLE_DTYPE_HELP = "format of matrix products: auto (bf16 where the CPU has it), f32 or bf16";
+
+/** Format of matrix products with frozen weights. */
+export const frozenDType = (text: string) => oneOf("auto", "f32", "bf16", "int8")(text);
+export const FROZEN_DTYPE_HELP = "format of the weights: auto (bf16 where the CPU has it), f32, bf16 or int8";
+
 /** One of the words. */
 export function oneOf<T extends string>(...words: readonly T[]): (text: string) => T {
   return (text) => {

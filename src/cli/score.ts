@@ -7,7 +7,7 @@ import { readJsonl } from "../store/jsonl.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { withSnapshot } from "./engine.ts";
 import { modelContext, modelVocabSize, resolveModel } from "./model-ref.ts";
-import { threadCount } from "./options.ts";
+import { type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, threadCount } from "./options.ts";
 import { print, printJsonLine } from "./output.ts";
 
 interface ScoreOptions {
@@ -15,6 +15,7 @@ interface ScoreOptions {
   input: string;
   json?: boolean;
   threads?: number | "auto";
+  dtype?: DTypeOption;
   runs?: string;
 }
 
@@ -29,6 +30,7 @@ export function scoreCommand(): Command {
       'JSON Lines of {"tokens"} or {"text"} or {"prompt", "completion"}, optional "id"; - reads standard input',
     )
     .option("--threads <count>", "threads, or auto", threadCount)
+    .option("--dtype <format>", FROZEN_DTYPE_HELP, frozenDType)
     .option("--runs <dir>", "where runs live")
     .option("--json", 'print {"id", "tokens", "logprobs"} per line; logprobs[i] belongs to tokens[i + 1]')
     .addHelpText("after", "\nExample:\n  rzero score --model tiny-base --input texts.jsonl --json")

@@ -7,7 +7,7 @@ import { type OpenAIServerOptions, SERVER_DEFAULTS, serveOpenAI } from "../serve
 import { ConfigError } from "../util/errors.ts";
 import { engineConfig } from "./engine.ts";
 import { type ModelRef, resolveModel } from "./model-ref.ts";
-import { oneOf, threadCount, wholeNumber } from "./options.ts";
+import { type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, oneOf, threadCount, wholeNumber } from "./options.ts";
 import { printJsonLine, say } from "./output.ts";
 import { onInterrupt } from "./signals.ts";
 
@@ -22,6 +22,7 @@ interface ServeOptions extends OpenAIServerOptions {
   slots?: number;
   cacheBytes?: number;
   threads?: number | "auto";
+  dtype?: DTypeOption;
   runs?: string;
   json?: boolean;
 }
@@ -48,6 +49,7 @@ export function serveCommand(): Command {
     .option("--slots <count>", "completions that decode together", wholeNumber(1))
     .option("--cache-bytes <bytes>", "memory for keys and values", wholeNumber(1))
     .option("--threads <count>", "threads, or auto", threadCount)
+    .option("--dtype <format>", FROZEN_DTYPE_HELP, frozenDType)
     .option("--runs <dir>", "where runs live")
     .option("--json", 'print {"url", "model", "context"} when ready')
     .addHelpText(
@@ -68,7 +70,7 @@ async function serve(options: ServeOptions): Promise<void> {
   const engine = await createEngine({ ...config, slots: options.slots ?? config.slots });
   try {
     const tokenizer = await engine.openTokenizer(model.dir);
-    const snapshot = await engine.openSnapshot(model.dir);
+    const snapshot = await engine.openSnapshot(model.dir, { precision: "frozen" });
     if (snapshot.openLive === undefined)
       throw new ConfigError("serve: expected an engine that samples live, got one that does not.");
     const live = await snapshot.openLive({ cacheBytes: options.cacheBytes });

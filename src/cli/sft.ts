@@ -15,7 +15,15 @@ import { formatCount, formatDuration } from "../util/format.ts";
 import { ProgressLine } from "../util/progress.ts";
 import { engineConfig, withEngine } from "./engine.ts";
 import { modelContext, modelVocabSize, PROMPTS_FILE, resolveModel } from "./model-ref.ts";
-import { numberBetween, oneOf, threadCount, wholeNumber } from "./options.ts";
+import {
+  type DTypeOption,
+  numberBetween,
+  oneOf,
+  TRAINABLE_DTYPE_HELP,
+  threadCount,
+  trainableDType,
+  wholeNumber,
+} from "./options.ts";
 import { print, printJsonLine } from "./output.ts";
 import { onInterrupt } from "./signals.ts";
 
@@ -41,7 +49,9 @@ interface SftCommandOptions {
   weightDecay: number;
   clip: number;
   seed: number;
-  dtype: "float32" | "bfloat16";
+  dtype?: DTypeOption;
+  recompute?: boolean;
+  exportDtype: "float32" | "bfloat16";
   maxTokensPerMicroBatch?: number;
   threads?: number | "auto";
   runs?: string;
@@ -59,7 +69,9 @@ export function sftCommand(): Command {
     .requiredOption("--input <file>", 'JSON Lines of {"tokens"} or {"text"} or {"prompt", "completion"}; - reads standard input')
     .requiredOption("--out <dir>", "model directory to write; new or empty")
     .option("--seed <number>", "seed of the order of lines, and of random weights", wholeNumber(0), 0)
-    .option("--dtype <type>", "element type of the written weights", oneOf("float32", "bfloat16"), "float32")
+    .option("--dtype <format>", TRAINABLE_DTYPE_HELP, trainableDType)
+    .option("--export-dtype <type>", "element type of the written weights", oneOf("float32", "bfloat16"), "float32")
+    .option("--recompute", "compute activations again in the backward pass: less memory, more time, the same bits")
     .option("--max-tokens-per-micro-batch <count>", "tokens packed into one pass; bounds memory", wholeNumber(1))
     .option("--threads <count>", "threads, or auto", threadCount)
     .option("--runs <dir>", "where runs live")
@@ -173,7 +185,7 @@ async function trainAndWrite(engine: Engine, dir: string, batching: Batching, op
       signal: onInterrupt("stopping after this step"),
     });
     mkdirSync(options.out, { recursive: true });
-    await trainer.exportModel(options.out, { dtype: options.dtype });
+    await trainer.exportModel(options.out, { dtype: options.exportDtype });
     printer.finish(options.out);
   } finally {
     await trainer.dispose();

@@ -20,6 +20,17 @@ const localEngine = z.strictObject({
   slots: count.default(256),
   /** Tokens packed into one forward and backward pass; bounds memory. No result depends on it beyond rounding order. */
   maxTokensPerMicroBatch: count.default(8192),
+  /**
+   * Format of matrix products. `auto`: bf16 where the CPU has its dot product, else f32, so results may differ between machines;
+   * masters, sums and all between two products are f32 in both.
+   */
+  dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),
+  /** Format of frozen roles that answer (voting for rewards and labels, evaluation), never of rollouts or of the reference. */
+  frozenDtype: z.enum(["same", "f32", "bf16", "int8"]).default("same"),
+  /** Format of AdamW's moments; bf16 halves their memory. */
+  optimizerDtype: z.enum(["f32", "bf16"]).default("f32"),
+  /** Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits. */
+  recompute: z.boolean().default(false),
 });
 
 /** Which engine runs the models; one kind today, so that others can join without a change of shape. */

@@ -11,14 +11,19 @@ export interface EngineConfig {
   readonly threads?: number | "auto";
   readonly slots?: number;
   readonly maxTokensPerMicroBatch?: number;
+  readonly dtype?: "auto" | "f32" | "bf16";
+  readonly frozenDtype?: "same" | "f32" | "bf16" | "int8";
+  readonly optimizerDtype?: "f32" | "bf16";
+  readonly recompute?: boolean;
 }
 
 /** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */
 export function createEngine(config: EngineConfig): Engine {
   switch (config.kind) {
     case "local": {
+      const { kind: _, ...options } = config;
       const threads = config.threads === "auto" || config.threads === undefined ? availableParallelism() : config.threads;
-      return createLocalEngine({ threads, slots: config.slots, maxTokensPerMicroBatch: config.maxTokensPerMicroBatch });
+      return createLocalEngine({ ...options, threads });
     }
     default:
       throw new ConfigError(`engine.kind: expected "local", got ${JSON.stringify(config.kind)}.`);

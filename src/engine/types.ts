@@ -169,6 +169,23 @@ export interface Snapshot extends Sampler, Scorer {
   dispose(): Promise<void>;
 }
 
+/** What frozen weights are for. */
+export interface SnapshotOptions {
+  /**
+   * `training` (default): logprobs equal a trainer's on the same weights, to the bit; for rollouts and the reference model.
+   * `frozen`: the engine may hold the weights in a smaller format; for answers that nobody trains on.
+   */
+  readonly precision?: "training" | "frozen";
+}
+
+/** How to write a trained model. */
+export interface ExportOptions {
+  /** Element type of the written weights; default float32. */
+  readonly dtype?: "float32" | "bfloat16";
+  /** Write a whole model even where an adapter was trained; default: the adapter alone, which names its base. */
+  readonly merged?: boolean;
+}
+
 export interface Trainer {
   /** Adds the gradient of the summed loss to the accumulated one; returns the summed loss under `loss` and summed metrics. */
   forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics>;
@@ -177,12 +194,12 @@ export interface Trainer {
   /** Clears optimizer moments and step count (a new phase starts fresh); the weights stay. */
   resetOptimizer(): Promise<void>;
   /** Freezes the current weights. */
-  snapshot(): Promise<Snapshot>;
-  /** Resumable state: weights in f32, moments, step count. */
+  snapshot(options?: SnapshotOptions): Promise<Snapshot>;
+  /** Resumable state: what trains in f32, moments, step count. */
   saveState(dir: string): Promise<void>;
   loadState(dir: string): Promise<void>;
-  /** Writes the weights as a Hugging Face directory that transformers loads. */
-  exportModel(dir: string, options?: { dtype?: "float32" | "bfloat16" }): Promise<void>;
+  /** Writes a Hugging Face directory that transformers loads, or the directory of a PEFT adapter where one was trained. */
+  exportModel(dir: string, options?: ExportOptions): Promise<void>;
   dispose(): Promise<void>;
 }
 
@@ -204,9 +221,9 @@ export interface ChatMessage {
 
 /** What `createEngine` returns: opens models of one kind. */
 export interface Engine {
-  /** Opens frozen weights. `dir` is a Hugging Face model directory. */
-  openSnapshot(dir: string): Promise<Snapshot>;
-  /** Opens weights to train; `dir` is a Hugging Face directory. */
+  /** Opens frozen weights. `dir` is a Hugging Face model directory or a PEFT adapter that names its base, here and below. */
+  openSnapshot(dir: string, options?: SnapshotOptions): Promise<Snapshot>;
+  /** Opens weights to train. */
   openTrainer(dir: string): Promise<Trainer>;
   openTokenizer(dir: string): Promise<Tokenizer>;
   dispose(): Promise<void>;

@@ -20,6 +20,8 @@ export interface EvaluationSettings {
   readonly topK: number;
   readonly maxTokens: number;
   readonly forcedPrefix?: string;
+  /** Format of the weights, as asked for; absent: auto. */
+  readonly dtype?: string;
   /** The Solver's prompt messages. */
   readonly prompt: unknown;
 }

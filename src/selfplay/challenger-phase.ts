@@ -9,7 +9,17 @@ import { batchAdvantages, groupAdvantages } from "../grpo/advantage.ts";
 import { grpoStep } from "../grpo/step.ts";
 import { challengerRewards, type QuestionReward } from "../reward/challenger.ts";
 import type { ChallengerMetrics } from "../store/events.ts";
-import { adamW, checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withReference, withSnapshot } from "./context.ts";
+import {
+  adamW,
+  checkInterrupted,
+  type LoopContext,
+  meanOf,
+  reporter,
+  seedFor,
+  withFrozen,
+  withReference,
+  withSnapshot,
+} from "./context.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** Trains the Challenger for `challenger.steps` rollout steps and returns the metrics of each. Errors: RunError, InterruptedError. */
@@ -19,7 +29,7 @@ export async function challengerPhase(context: LoopContext, iteration: number): 
   if (optimizer.fresh) await challenger.resetOptimizer();
   const history: ChallengerMetrics[] = [];
   await withReference(context, challenger, grpo, (reference) =>
-    withSnapshot(context.solver, async (solver) => {
+    withFrozen(context.solver, async (solver) => {
       for (let step = 1; step <= steps; step++) {
         checkInterrupted(context);
         const started = performance.now();

@@ -21,8 +21,9 @@ export interface LoopContext {
   readonly store: RunStore;
   readonly engine: Engine;
   readonly tokenizer: Tokenizer;
-  /** The base model, frozen: reference model of the KL term when asked for, and iteration 0 of the evaluation. */
-  readonly base: Snapshot;
+  readonly baseDir: string;
+  /** The base model, frozen, where it is the reference model of a KL term. */
+  readonly base: Snapshot | undefined;
   readonly challenger: Trainer;
   readonly solver: Trainer;
   readonly benches: readonly LoadedBench[];
@@ -58,9 +59,22 @@ export function checkInterrupted(context: LoopContext): void {
     throw new InterruptedError(`run ${context.store.name}: interrupted. Go on with: rzero resume ${context.store.name}`);
 }
 
-/** Runs `use` with a frozen copy of the policy and frees the copy afterwards. */
+/** Runs `use` with a frozen copy of the policy, to the bit, and frees the copy afterwards: for rollouts and references. */
 export async function withSnapshot<T>(policy: Trainer, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
-  const snapshot = await policy.snapshot();
+  return useAndFree(await policy.snapshot(), use);
+}
+
+/** As `withSnapshot` where the policy only answers and nothing trains on what it says: in the engine's format for frozen roles. */
+export async function withFrozen<T>(policy: Trainer, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  return useAndFree(await policy.snapshot({ precision: "frozen" }), use);
+}
+
+/** The base model as `withFrozen`. */
+export async function withFrozenBase<T>(context: LoopContext, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
+  return useAndFree(await context.engine.openSnapshot(context.baseDir, { precision: "frozen" }), use);
+}
+
+async function useAndFree<T>(snapshot: Snapshot, use: (snapshot: Snapshot) => Promise<T>): Promise<T> {
   try {
     return await use(snapshot);
   } finally {
@@ -76,7 +90,9 @@ export async function withReference<T>(
   use: (reference: Snapshot | undefined) => Promise<T>,
 ): Promise<T> {
   if (grpo.klWeight === 0) return use(undefined);
-  return grpo.reference === "base" ? use(context.base) : withSnapshot(policy, use);
+  if (grpo.reference === "phase-start") return withSnapshot(policy, use);
+  if (context.base === undefined) throw new Error("internal: the base model is the reference and was not opened");
+  return use(context.base);
 }
 
 /** Mean of the values; 0 of none. */

@@ -11,7 +11,7 @@ import { expectObject } from "../store/jsonl.ts";
 import { RunError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
 import { meanLevel } from "./challenger-phase.ts";
-import { checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withSnapshot } from "./context.ts";
+import { checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withFrozen, withSnapshot } from "./context.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** One line of the phase's questions.jsonl. */
@@ -48,7 +48,7 @@ export async function curriculumPhase(
   expectQuestions(context, prompt, rollouts);
   checkInterrupted(context);
   const posed = rollouts.filter(({ wellFormed }) => wellFormed).map(({ question }) => question ?? "");
-  const answered = await withSnapshot(context.solver, (solver) =>
+  const answered = await withFrozen(context.solver, (solver) =>
     answerQuestions(context, solver, posed, { answers, sampling: solverSampling, seed: seed("answer"), on: on("voting") }),
   );
   const pool = rollouts.map((rollout) => label(rollout, answered));

@@ -6,15 +6,17 @@ import { evaluate, type GradedQuestion } from "../evaluation/runner.ts";
 import type { BenchScore } from "../store/events.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
-import { checkInterrupted, type LoopContext, reporter, seedFor, withSnapshot } from "./context.ts";
+import { checkInterrupted, type LoopContext, reporter, seedFor, withFrozen, withFrozenBase } from "./context.ts";
 
 /** Scores the Solver as it stands; iteration 0 is the base model, with the elicitation line where the recipe asks for it. */
 export async function evaluationPhase(context: LoopContext, iteration: number, files: PhaseLayout): Promise<JsonObject> {
   const { evaluation } = context.config;
   const score = (sampler: Sampler, line: "solver" | "forced-prefix") => scoreBenches(context, iteration, files, sampler, line);
-  if (iteration > 0) return { solver: await withSnapshot(context.solver, (sampler) => score(sampler, "solver")) };
-  const solver = await score(context.base, "solver");
-  return evaluation.referenceLines ? { solver, forcedPrefix: await score(context.base, "forced-prefix") } : { solver };
+  if (iteration > 0) return { solver: await withFrozen(context.solver, (sampler) => score(sampler, "solver")) };
+  return withFrozenBase(context, async (base) => {
+    const solver = await score(base, "solver");
+    return evaluation.referenceLines ? { solver, forcedPrefix: await score(base, "forced-prefix") } : { solver };
+  });
 }
 
 async function scoreBenches(

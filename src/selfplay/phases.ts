@@ -1,6 +1,7 @@
 // Opening a run's models where the run stands, and the frame of a phase: skip it when it is done, clear what an interrupted try
 // left, run it, mark it done last. Knows nothing of what a phase computes.
 
+import type { Config } from "../config/schema.ts";
 import type { Snapshot, Trainer } from "../engine/types.ts";
 import { readBench } from "../evaluation/benchmarks.ts";
 import type { JsonObject } from "../store/jsonl.ts";
@@ -21,7 +22,7 @@ export async function openContext({ config, store, engine, baseDir, on, signal }
   try {
     const benches = config.evaluation.benches.map(({ name, data }) => ({ name, questions: readBench(data) }));
     const tokenizer = await engine.openTokenizer(baseDir);
-    const base = keep(await engine.openSnapshot(baseDir));
+    const base = needsBase(config) ? keep(await engine.openSnapshot(baseDir)) : undefined;
     const challenger = keep(await engine.openTrainer(baseDir));
     const solver = keep(await engine.openTrainer(baseDir));
     await restorePolicy(store, "challenger", challenger);
@@ -31,6 +32,7 @@ export async function openContext({ config, store, engine, baseDir, on, signal }
       store,
       engine,
       tokenizer,
+      baseDir,
       base,
       challenger,
       solver,
@@ -51,7 +53,12 @@ export async function openContext({ config, store, engine, baseDir, on, signal }
 
 /** Frees the models. */
 export async function closeContext({ base, challenger, solver }: LoopContext): Promise<void> {
-  for (const model of [solver, challenger, base]) await model.dispose();
+  for (const model of [solver, challenger, base]) await model?.dispose();
+}
+
+/** Whether the base model is the reference of a policy that trains. */
+function needsBase(config: Config): boolean {
+  return [config.challenger, config.solver].some(({ train, grpo }) => train && grpo.klWeight > 0 && grpo.reference === "base");
 }
 
 /** Loads a policy's state from its last finished phase; without one it stays the base model. */

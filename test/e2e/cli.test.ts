@@ -253,7 +253,9 @@ describe("models", () => {
     const weights = ["1", "1", "2"].map((seed, index) => {
       const out = join(scratch, `random-${index}`);
       const args = ["--init-config", join(model, "config.json"), "--tokenizer", model, "--input", input, "--out", out];
-      expect(rzero(["sft", ...args, "--seed", seed, "--epochs", "2", "--batch", "1", "--dtype", "bfloat16"]).status).toBe(0);
+      expect(rzero(["sft", ...args, "--seed", seed, "--epochs", "2", "--batch", "1", "--export-dtype", "bfloat16"]).status).toBe(
+        0,
+      );
       return readFileSync(join(out, "model.safetensors"));
     });
     expect(weights[0].equals(weights[1])).toBe(true);

@@ -142,7 +142,7 @@ describe("chunks of the vocabulary's logits", () => {
     const dir = modelDir("tiny-qwen3");
     const data = sequences([23, 40, 31, 9]);
     const [whole, chunked] = [1 << 24, 1].map((logitElements) => {
-      const model = Transformer.create(device, readModelConfig(dir), openModelTensors(dir), "trainable", logitElements);
+      const model = Transformer.create(device, readModelConfig(dir), openModelTensors(dir), "trainable", { logitElements });
       const logprobs = model.forward(data);
       model.backward(logprobs.map((values) => new Float32Array(values.length).fill(-1 / 99)));
       const gradient = device.download(model.weights.gradients as Buffer) as Float32Array;

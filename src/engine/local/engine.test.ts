@@ -24,20 +24,20 @@ const bits = (groups: Completion[][]) =>
 
 for (const name of ["tiny-qwen3", "tiny-llama3"]) {
   engineContract(`local, ${name}`, {
-    create: () => createLocalEngine({ threads: 2, maxTokensPerMicroBatch: 64 }),
+    create: () => createLocalEngine({ threads: 2, maxTokensPerMicroBatch: 64, dtype: "f32" }),
     dir: golden(name),
     prompts: promptsOf(name),
     stopTokens: Array.from({ length: 60 }, (_, i) => i),
   });
 }
 
-/** Runs `work` on a snapshot of an engine of its own. */
+/** Runs `work` on a snapshot of an engine of its own, in f32 as the golden values. */
 async function withSnapshot<T>(
   options: LocalEngineOptions,
   name: string,
   work: (snapshot: Snapshot, engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const engine = createLocalEngine(options);
+  const engine = createLocalEngine({ dtype: "f32", ...options });
   try {
     return await work(await engine.openSnapshot(golden(name)), engine);
   } finally {
@@ -51,7 +51,7 @@ describe("local engine", () => {
   const prompts = promptsOf("tiny-qwen3");
 
   beforeAll(async () => {
-    engine = createLocalEngine({ threads: 2 });
+    engine = createLocalEngine({ threads: 2, dtype: "f32" });
     snapshot = await engine.openSnapshot(golden("tiny-qwen3"));
   });
   afterAll(() => engine.dispose());

@@ -8,6 +8,7 @@ import type {
   Completion,
   Datum,
   Engine,
+  ExportOptions,
   LiveOptions,
   LiveSampler,
   LossFn,
@@ -16,19 +17,20 @@ import type {
   Prompt,
   SamplingParams,
   Snapshot,
+  SnapshotOptions,
   StepStats,
   Tokenizer,
   Trainer,
 } from "../types.ts";
 import { LocalLive } from "./live-client.ts";
 import { packMicroBatches } from "./packed-batch.ts";
-import type { ModelInfo, WireSequence } from "./protocol.ts";
+import type { ModelInfo, NumberOptions, WireSequence } from "./protocol.ts";
 import { DEFAULT_SCHEDULER } from "./scheduler.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 import { startWorker, type WorkerClient } from "./worker-client.ts";
 
-/** How the local engine uses the machine. No result depends on any of it (micro-batches: beyond the rounding of sums). */
-export interface LocalEngineOptions {
+/** How the local engine uses the machine. Results depend on the number formats alone (micro-batches: beyond the rounding of sums). */
+export interface LocalEngineOptions extends Partial<NumberOptions> {
   /** Threads of the kernels; default: all that the process may use. */
   readonly threads?: number;
   /** Tokens in one forward and backward pass; default 8192. */
@@ -50,6 +52,12 @@ export function createLocalEngine(options: LocalEngineOptions = {}): Engine {
     slots: options.slots ?? slots,
     cacheBytes: options.cacheBytes ?? cacheBytes,
     prefillRows,
+    numbers: {
+      dtype: options.dtype ?? "auto",
+      frozenDtype: options.frozenDtype ?? "same",
+      optimizerDtype: options.optimizerDtype ?? "f32",
+      recompute: options.recompute ?? false,
+    },
   });
   return new LocalEngine(client, options.maxTokensPerMicroBatch ?? DEFAULT_MICRO_BATCH);
 }
@@ -64,8 +72,8 @@ export class LocalEngine implements Engine {
     this.#maxTokens = maxTokensPerMicroBatch;
   }
 
-  async openSnapshot(dir: string): Promise<Snapshot> {
-    return new LocalSnapshot(this.#client, await this.#client.call("openSnapshot", { dir }), this.#maxTokens);
+  async openSnapshot(dir: string, { precision }: SnapshotOptions = {}): Promise<Snapshot> {
+    return new LocalSnapshot(this.#client, await this.#client.call("openSnapshot", { dir, precision }), this.#maxTokens);
   }
 
   async openTrainer(dir: string): Promise<Trainer> {
@@ -173,8 +181,8 @@ class LocalTrainer implements Trainer {
     await this.#inOrder(() => this.#client.call("resetOptimizer", { handle: this.#handle }));
   }
 
-  async snapshot(): Promise<Snapshot> {
-    const info = await this.#inOrder(() => this.#client.call("snapshot", { handle: this.#handle }));
+  async snapshot({ precision }: SnapshotOptions = {}): Promise<Snapshot> {
+    const info = await this.#inOrder(() => this.#client.call("snapshot", { handle: this.#handle, precision }));
     return new LocalSnapshot(this.#client, info, this.#maxTokens);
   }
 
@@ -186,9 +194,8 @@ class LocalTrainer implements Trainer {
     await this.#inOrder(() => this.#client.call("loadState", { handle: this.#handle, dir }));
   }
 
-  async exportModel(dir: string, options: { dtype?: "float32" | "bfloat16" } = {}): Promise<void> {
-    const dtype = options.dtype ?? "float32";
-    await this.#inOrder(() => this.#client.call("exportModel", { handle: this.#handle, dir, dtype }));
+  async exportModel(dir: string, { dtype, merged }: ExportOptions = {}): Promise<void> {
+    await this.#inOrder(() => this.#client.call("exportModel", { handle: this.#handle, dir, dtype, merged }));
   }
 
   dispose(): Promise<void> {

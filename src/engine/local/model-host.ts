@@ -5,9 +5,9 @@ import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EngineError } from "../../util/errors.ts";
-import type { Completion } from "../types.ts";
+import type { Completion, SnapshotOptions } from "../types.ts";
 import { createCpuDevice } from "./device/cpu/device.ts";
-import type { Device } from "./device/types.ts";
+import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
 import { LiveSessions } from "./live-sessions.ts";
 import type { CallHandlers, EngineCalls, LiveInfo, LiveMessage, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
@@ -42,9 +42,14 @@ export class ModelHost {
     this.#options = options;
     this.#live = new LiveSessions(tell);
     this.calls = {
-      openSnapshot: ({ dir }) => this.#host({ model: Transformer.load(this.#openDevice(), dir, "frozen"), dir }),
+      openSnapshot: ({ dir, precision }) =>
+        this.#host({ model: Transformer.load(this.#openDevice(), dir, "frozen", { format: this.#format(precision) }), dir }),
       openTrainer: ({ dir }) => {
-        const trainer = TrainerCore.open(this.#openDevice(), dir);
+        const trainer = TrainerCore.open(this.#openDevice(), dir, {
+          format: this.#format(),
+          recompute: this.#options.numbers.recompute,
+          optimizerDtype: this.#options.numbers.optimizerDtype,
+        });
         return this.#host({ model: trainer.model, trainer, dir });
       },
       sample: (input, report) => this.#sample(input, report),
@@ -53,7 +58,8 @@ export class ModelHost {
       backward: ({ handle, dLogprobs }) => void this.#trainer(handle).backward(dLogprobs),
       optimStep: ({ handle, params }) => this.#trainer(handle).optimStep(params),
       resetOptimizer: ({ handle }) => void this.#trainer(handle).resetOptimizer(),
-      snapshot: ({ handle }) => this.#host({ model: this.#trainer(handle).snapshot(), dir: this.#find(handle).dir }),
+      snapshot: ({ handle, precision }) =>
+        this.#host({ model: this.#trainer(handle).snapshot(this.#format(precision)), dir: this.#find(handle).dir }),
       saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
       exportModel: ({ handle, dir, dtype }) => void this.#trainer(handle).exportModel(dir, dtype),
@@ -79,6 +85,12 @@ export class ModelHost {
   #openDevice(): Device {
     this.#device ??= createCpuDevice({ threads: this.#options.threads });
     return this.#device;
+  }
+
+  #format(precision: SnapshotOptions["precision"] = "training"): WeightFormat {
+    const { dtype, frozenDtype } = this.#options.numbers;
+    if (precision === "frozen" && frozenDtype !== "same") return frozenDtype;
+    return dtype === "auto" ? "f32" : dtype;
   }
 
   #host(hosted: HostedModel): ModelInfo {

@@ -15,11 +15,12 @@ export class AdamW {
   readonly #device: Device;
   readonly #weights: Weights;
 
-  constructor(device: Device, weights: Weights) {
+  /** `dtype` is the moments'. */
+  constructor(device: Device, weights: Weights, dtype: "f32" | "bf16" = "f32") {
     this.#device = device;
     this.#weights = weights;
-    this.m = device.alloc("f32", weights.values.length);
-    this.v = device.alloc("f32", weights.values.length);
+    this.m = device.alloc(dtype, weights.values.length);
+    this.v = device.alloc(dtype, weights.values.length);
   }
 
   /**

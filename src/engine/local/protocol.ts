@@ -10,7 +10,16 @@ import {
   InterruptedError,
   RunError,
 } from "../../util/errors.ts";
-import type { AdamWParams, Completion, LiveRequest, LiveStats, SamplingParams, StepStats } from "../types.ts";
+import type {
+  AdamWParams,
+  Completion,
+  ExportOptions,
+  LiveRequest,
+  LiveStats,
+  SamplingParams,
+  SnapshotOptions,
+  StepStats,
+} from "../types.ts";
 import type { LiveReport } from "./live-slots.ts";
 
 /** What the worker is started with. */
@@ -20,6 +29,19 @@ export interface WorkerOptions {
   readonly slots: number;
   readonly cacheBytes: number;
   readonly prefillRows: number;
+  readonly numbers: NumberOptions;
+}
+
+/** In which formats models are computed and kept. */
+export interface NumberOptions {
+  /** Matrix products; `auto`: bf16 where the CPU has its dot product, else f32. */
+  readonly dtype: "auto" | "f32" | "bf16";
+  /** Snapshots opened with precision `frozen`; `same`: as `dtype`. */
+  readonly frozenDtype: "same" | "f32" | "bf16" | "int8";
+  /** The optimizer's moments. */
+  readonly optimizerDtype: "f32" | "bf16";
+  /** Compute activations again in the backward pass instead of keeping them. */
+  readonly recompute: boolean;
 }
 
 /** An opened model; the handle names it in later calls. */
@@ -52,7 +74,7 @@ interface InSession {
 
 /** Every call: its input and its output. */
 export interface EngineCalls {
-  openSnapshot: { input: { dir: string }; output: ModelInfo };
+  openSnapshot: { input: { dir: string } & SnapshotOptions; output: ModelInfo };
   openTrainer: { input: { dir: string }; output: ModelInfo };
   sample: { input: OnModel & { prompts: readonly Int32Array[]; params: SamplingParams }; output: Completion[][] };
   score: { input: OnModel & { data: readonly WireSequence[] }; output: Float32Array[] };
@@ -61,10 +83,10 @@ export interface EngineCalls {
   backward: { input: OnModel & { dLogprobs: readonly Float32Array[] }; output: undefined };
   optimStep: { input: OnModel & { params: AdamWParams }; output: StepStats };
   resetOptimizer: { input: OnModel; output: undefined };
-  snapshot: { input: OnModel; output: ModelInfo };
+  snapshot: { input: OnModel & SnapshotOptions; output: ModelInfo };
   saveState: { input: OnModel & { dir: string }; output: undefined };
   loadState: { input: OnModel & { dir: string }; output: undefined };
-  exportModel: { input: OnModel & { dir: string; dtype: "float32" | "bfloat16" }; output: undefined };
+  exportModel: { input: OnModel & { dir: string } & ExportOptions; output: undefined };
   openLive: { input: OnModel & { reportMs: number; cacheBytes?: number }; output: LiveInfo };
   /** Made without waiting for an answer; a refusal comes as news. */
   liveAdd: { input: InSession & { id: number; request: LiveRequest }; output: undefined };

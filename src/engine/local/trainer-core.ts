@@ -3,12 +3,18 @@
 
 import type { AdamWParams, StepStats } from "../types.ts";
 import { type CheckpointTensors, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
-import type { Device } from "./device/types.ts";
+import type { Device, WeightFormat } from "./device/types.ts";
 import { parseModelConfig } from "./hf-config.ts";
 import { type ExportDType, randomTensors, writeModelDirectory } from "./model-files.ts";
 import { AdamW } from "./optimizer.ts";
 import type { Sequence } from "./packed-batch.ts";
-import { Transformer } from "./transformer.ts";
+import { Transformer, type TransformerOptions } from "./transformer.ts";
+
+/** How a trainer computes. */
+export interface TrainerOptions extends TransformerOptions {
+  /** Format of the optimizer's moments; default f32. */
+  readonly optimizerDtype?: "f32" | "bf16";
+}
 
 /** See the file header. One micro-batch is in flight at a time: `forward`, then `backward`. */
 export class TrainerCore {
@@ -18,15 +24,15 @@ export class TrainerCore {
   readonly #dir: string;
 
   /** Opens a Hugging Face model directory for training. Errors: DataError (files), EngineError (memory). */
-  static open(device: Device, dir: string): TrainerCore {
-    return new TrainerCore(device, Transformer.load(device, dir, "trainable"), dir);
+  static open(device: Device, dir: string, options: TrainerOptions = {}): TrainerCore {
+    return new TrainerCore(device, Transformer.load(device, dir, "trainable", options), dir, options);
   }
 
-  private constructor(device: Device, model: Transformer, dir: string) {
+  private constructor(device: Device, model: Transformer, dir: string, options: TrainerOptions) {
     this.model = model;
     this.#device = device;
     this.#dir = dir;
-    this.#optimizer = new AdamW(device, model.weights);
+    this.#optimizer = new AdamW(device, model.weights, options.optimizerDtype);
   }
 
   /** Logprobs of one micro-batch (see `packMicroBatches`): N - 1 per sequence, 0 where the weight is 0. */
@@ -50,8 +56,8 @@ export class TrainerCore {
   }
 
   /** A frozen copy to sample from and score with; the caller disposes it. */
-  snapshot(): Transformer {
-    return this.model.freeze();
+  snapshot(format?: WeightFormat): Transformer {
+    return this.model.freeze(format);
   }
 
   /** Writes weights in f32, moments and step count; `dir` holds either the old state or the new one at every instant. */

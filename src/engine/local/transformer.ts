@@ -4,7 +4,7 @@
 
 import { EngineError } from "../../util/errors.ts";
 import { BufferPool } from "./buffer-pool.ts";
-import type { Buffer, Device, SequenceTree } from "./device/types.ts";
+import type { Buffer, Device, SequenceTree, WeightFormat } from "./device/types.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
@@ -16,6 +16,16 @@ import { type WeightMode, Weights } from "./weights.ts";
 
 /** 64 MiB of f32. */
 const LOGIT_ELEMENTS = 1 << 24;
+
+/** How a model is computed; none of it but `format` changes a bit. */
+export interface TransformerOptions {
+  /** How matrix products read the weights; default f32. */
+  readonly format?: WeightFormat;
+  /** Logits held at once when logprobs are computed, in elements. */
+  readonly logitElements?: number;
+  /** Compute a layer's activations again in the backward pass instead of keeping them; default false. */
+  readonly recompute?: boolean;
+}
 
 /** A batch whose activations wait for their backward pass. */
 interface Pending {
@@ -31,30 +41,33 @@ export class Transformer implements InferenceModel {
   readonly weights: Weights;
   readonly #m: ModelContext;
   readonly #rope: RopeTables;
+  readonly #options: TransformerOptions;
   #pending: Pending | undefined;
 
   /** Loads a Hugging Face model directory. Errors: DataError (files), EngineError (memory). */
-  static load(device: Device, dir: string, mode: WeightMode): Transformer {
-    return Transformer.create(device, readModelConfig(dir), openModelTensors(dir), mode);
+  static load(device: Device, dir: string, mode: WeightMode, options?: TransformerOptions): Transformer {
+    return Transformer.create(device, readModelConfig(dir), openModelTensors(dir), mode, options);
   }
 
   /** Fresh weights: a function of configuration and seed. */
-  static random(device: Device, config: ModelConfig, seed: number, mode: WeightMode): Transformer {
-    return Transformer.create(device, config, randomTensors(config, seed), mode);
+  static random(device: Device, config: ModelConfig, seed: number, mode: WeightMode, options?: TransformerOptions): Transformer {
+    return Transformer.create(device, config, randomTensors(config, seed), mode, options);
   }
 
-  /** Weights from any source. `logitElements` bounds the logits held at once; it changes memory, no logprob. */
+  /** Weights from any source. */
   static create(
     device: Device,
     config: ModelConfig,
     source: TensorSource,
     mode: WeightMode,
-    logitElements = LOGIT_ELEMENTS,
+    options: TransformerOptions = {},
   ): Transformer {
-    return new Transformer(device, Weights.create(device, config, source, mode), logitElements);
+    return new Transformer(device, Weights.create(device, config, source, mode, options.format), options);
   }
 
-  private constructor(device: Device, weights: Weights, logitElements: number) {
+  private constructor(device: Device, weights: Weights, options: TransformerOptions) {
+    const { logitElements = LOGIT_ELEMENTS } = options;
+    this.#options = options;
     this.config = weights.config;
     this.weights = weights;
     this.#m = { device, config: weights.config, pool: new BufferPool(device), logitElements };
@@ -69,9 +82,9 @@ export class Transformer implements InferenceModel {
     return this.config.maxPositions;
   }
 
-  /** A frozen copy of the current weights, with scratch memory of its own. */
-  freeze(): Transformer {
-    return new Transformer(this.#m.device, this.weights.freeze(), this.#m.logitElements);
+  /** A frozen copy of the current weights, with scratch memory of its own; in the same format unless another is asked for. */
+  freeze(format?: WeightFormat): Transformer {
+    return new Transformer(this.#m.device, this.weights.freeze(format), this.#options);
   }
 
   /**

@@ -2,7 +2,7 @@
 // gradients in another of the same layout, so that the optimizer, a snapshot and a checkpoint are each one pass over memory.
 // Frozen weights hold the linear ones only packed, which halves their memory. It knows no file and no forward pass.
 
-import type { Buffer, Device, PackedWeight } from "./device/types.ts";
+import type { Buffer, Device, PackedWeight, WeightFormat } from "./device/types.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import type { TensorSource } from "./model-files.ts";
 import { EMBEDDING, FINAL_NORM, HEAD, layerPrefix, type ParameterSpec, parameterSpecs } from "./parameters.ts";
@@ -58,6 +58,7 @@ const ALIGNMENT = 16;
 export class Weights {
   readonly config: ModelConfig;
   readonly mode: WeightMode;
+  readonly format: WeightFormat;
   /** All parameters, in order. */
   readonly specs: readonly ParameterSpec[];
   /** Values that are kept in HF layout, one after another (zeros between); every parameter when trainable. */
@@ -71,14 +72,27 @@ export class Weights {
   #tree: WeightTree;
 
   /** Uploads (and packs) every parameter that `source` gives. Errors: those of `source`, EngineError when memory is short. */
-  static create(device: Device, config: ModelConfig, source: TensorSource, mode: WeightMode): Weights {
-    return new Weights(device, config, mode, (weights) => weights.#load(source));
+  static create(
+    device: Device,
+    config: ModelConfig,
+    source: TensorSource,
+    mode: WeightMode,
+    format: WeightFormat = "f32",
+  ): Weights {
+    return new Weights(device, config, mode, format, (weights) => weights.#load(source));
   }
 
-  private constructor(device: Device, config: ModelConfig, mode: WeightMode, fill: (weights: Weights) => void) {
+  private constructor(
+    device: Device,
+    config: ModelConfig,
+    mode: WeightMode,
+    format: WeightFormat,
+    fill: (weights: Weights) => void,
+  ) {
     this.#device = device;
     this.config = config;
     this.mode = mode;
+    this.format = format;
     this.specs = parameterSpecs(config);
     this.#shapes = new Map(this.specs.map((spec) => [spec.name, spec.shape]));
     const offsets = new Map<string, number>();
@@ -127,9 +141,9 @@ export class Weights {
     this.#tree = this.#buildTree();
   }
 
-  /** An independent frozen copy. Only of trainable weights. */
-  freeze(): Weights {
-    return new Weights(this.#device, this.config, "frozen", (copy) => {
+  /** An independent frozen copy, in the same format unless another is asked for. Only of trainable weights. */
+  freeze(format: WeightFormat = this.format): Weights {
+    return new Weights(this.#device, this.config, "frozen", format, (copy) => {
       for (const name of copy.#offsets.keys()) this.#device.copy(copy.value(name), this.value(name));
       for (const spec of copy.specs) if (spec.kind === "linear") copy.#pack(spec.name, this.value(spec.name));
       copy.#packTiedHead();
@@ -172,7 +186,7 @@ export class Weights {
 
   #pack(name: string, value: Buffer, reuse?: PackedWeight): void {
     const [outDim, inDim] = this.#shape(name === HEAD ? this.#headName : name);
-    this.#packed.set(name, this.#device.packWeight(value, outDim, inDim, "f32", reuse));
+    this.#packed.set(name, this.#device.packWeight(value, outDim, inDim, this.format, reuse));
   }
 
   get #headName(): string {
