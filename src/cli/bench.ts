@@ -1,86 +1,84 @@
-// `rzero bench`: speed of matrix product, training and decoding against this machine's measured peak.
+// `rzero bench`: speed of matrix product, training, decoding, a GRPO step and a whole iteration against this machine's measured peaks.
 
-import { mkdtempSync, rmSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
 import { Command } from "commander";
+import { loadConfig } from "../config/load.ts";
 import {
+  BENCH_ADAMW,
+  type BenchDType,
   type BenchResult,
   benchDecoding,
   benchMatrixProduct,
+  benchSharedPrompt,
   benchTraining,
   type Machine,
+  type ModelBench,
   machine,
+  medianOf,
+  repeat,
 } from "../engine/benchmark.ts";
-import { initialiseModel } from "../engine/initialise.ts";
+import { type GroupWork, SHAPE_NAMES, SHAPE_WORK, type ShapeName, type ShapeWork, withShape } from "../engine/shapes.ts";
+import type { Engine } from "../engine/types.ts";
+import { benchmarkGrpoStep, benchmarkRun } from "../selfplay/benchmark.ts";
 import { ConfigError } from "../util/errors.ts";
-import { formatCount, formatPercent, formatTable } from "../util/format.ts";
+import { formatCount, formatDuration, formatPercent, formatTable } from "../util/format.ts";
 import { engineConfig, withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
-import { type DTypeOption, oneOf, TRAINABLE_DTYPE_HELP, threadCount, trainableDType } from "./options.ts";
+import { listOf, oneOf, threadCount, wholeNumber } from "./options.ts";
 import { print, printJson, say } from "./output.ts";
 
 interface BenchOptions {
   model?: string;
-  shape: keyof typeof SHAPES;
+  shape: ShapeName;
   threads?: number | "auto";
-  dtype?: DTypeOption;
+  dtype?: BenchDType[];
   recompute?: boolean;
+  repeats: number;
   runs?: string;
   json?: boolean;
 }
 
-const KINDS = ["gemm", "train", "decode"] as const;
+const KINDS = ["gemm", "train", "decode", "grpo", "iteration"] as const;
 type Kind = (typeof KINDS)[number];
-
-/** Model shapes to measure with random weights; `tiny` is the shape of the embedded base model. */
-const SHAPES = {
-  tiny: {
-    vocab_size: 128,
-    hidden_size: 128,
-    intermediate_size: 352,
-    num_hidden_layers: 4,
-    num_attention_heads: 4,
-    num_key_value_heads: 2,
-    head_dim: 32,
-  },
-  small: {
-    vocab_size: 8192,
-    hidden_size: 512,
-    intermediate_size: 1408,
-    num_hidden_layers: 8,
-    num_attention_heads: 8,
-    num_key_value_heads: 4,
-    head_dim: 64,
-  },
-};
+const DEFAULT_KINDS: readonly Kind[] = ["gemm", "train", "decode"];
 
 export function benchCommand(): Command {
   return new Command("bench")
-    .description("speed against this machine's measured peak")
-    .argument("[what...]", `what to measure: ${KINDS.join(", ")} (default: all)`)
+    .description("speed against this machine's measured peaks")
+    .argument("[what...]", `what to measure: ${KINDS.join(", ")} (default: ${DEFAULT_KINDS.join(", ")})`)
     .option("--model <model>", "measure this model: directory, tiny-base, or RUN[:ITERATION[:solver|challenger]]")
     .option(
       "--shape <name>",
-      `without --model: random weights of this shape: ${Object.keys(SHAPES).join(", ")}`,
-      oneOf("tiny", "small"),
+      `without --model: random weights of this shape, and with it the work of this shape: ${SHAPE_NAMES.join(", ")}`,
+      oneOf(...SHAPE_NAMES),
       "tiny",
     )
     .option("--threads <count>", "threads, or auto", threadCount)
-    .option("--dtype <format>", TRAINABLE_DTYPE_HELP, trainableDType)
+    .option("--dtype <types>", "f32, bf16, int8, or several with commas (default: f32)", listOf("f32", "bf16", "int8"))
     .option("--recompute", "train with recomputed activations")
+    .option("--repeats <count>", "figures are medians of so many repeats", wholeNumber(1), 5)
     .option("--runs <dir>", "where runs live")
     .option("--json", "print one JSON document")
-    .addHelpText("after", "\nExamples:\n  rzero bench gemm\n  rzero bench train decode --shape small --threads 2 --json")
+    .addHelpText(
+      "after",
+      "\n`iteration` is one iteration of recipe tiny on its base model.\n\nExamples:\n  rzero bench gemm\n  rzero bench train decode --shape 125m --threads 2 --json",
+    )
     .action(bench);
 }
 
 async function bench(what: string[], options: BenchOptions): Promise<void> {
-  const kinds = what.length > 0 ? what.flatMap((word) => word.split(",")).map(readKind) : [...KINDS];
+  const kinds = what.length > 0 ? what.flatMap((word) => word.split(",")).map(readKind) : DEFAULT_KINDS;
+  const dtypes = options.dtype ?? ["f32"];
   const here = machine(options.threads === "auto" ? undefined : options.threads);
   const results: BenchResult[] = [];
-  if (kinds.includes("gemm")) results.push(...announce("gemm", () => benchMatrixProduct(here)));
-  if (kinds.includes("train") || kinds.includes("decode")) results.push(...(await benchModel(kinds, options, here)));
+  if (kinds.includes("gemm")) {
+    say("measuring gemm …");
+    results.push(...benchMatrixProduct(here, dtypes));
+  }
+  for (const dtype of dtypes) {
+    if (kinds.some((kind) => kind !== "gemm" && kind !== "iteration"))
+      results.push(...(await benchModel(kinds, options, here, dtype)));
+    if (kinds.includes("iteration")) results.push(await benchIteration(here, dtype));
+  }
   if (options.json) printJson({ ...here, results });
   else show(here, results);
 }
@@ -91,53 +89,105 @@ function readKind(word: string): Kind {
   throw new ConfigError(`bench: expected ${KINDS.join(", ")}, got "${word}".`);
 }
 
-function announce<T>(kind: Kind, work: () => T): T {
-  say(`measuring ${kind} …`);
+/** Opens the engine for one type and measures what is asked for. */
+async function benchModel(
+  kinds: readonly Kind[],
+  { model, shape, recompute, repeats, runs }: BenchOptions,
+  here: Machine,
+  dtype: BenchDType,
+): Promise<BenchResult[]> {
+  const measure = (dir: string, name: string) =>
+    withEngine(engineConfig({ threads: here.threads, recompute, dtype }), (engine) =>
+      measureModel(kinds, SHAPE_WORK[shape], { engine, dir, model: name, dtype, machine: here, repeats }),
+    );
+  if (model !== undefined) {
+    const { dir, name } = resolveModel(model, runs);
+    return measure(dir, name);
+  }
+  return withShape(shape, (dir) => measure(dir, shape));
+}
+
+async function measureModel(kinds: readonly Kind[], work: ShapeWork, model: ModelBench): Promise<BenchResult[]> {
+  const results: BenchResult[] = [];
+  const trains = model.dtype !== "int8"; // quantised weights have no backward pass
+  if (kinds.includes("train") && trains) {
+    if (work.train) results.push(await announced("train", model, () => benchTraining(model, work.train ?? [1, 1])));
+    if (work.shared)
+      results.push(...(await announced("train, shared prompt", model, () => benchSharedPrompt(model, work.shared as GroupWork))));
+  }
+  if (kinds.includes("decode"))
+    for (const shape of work.decode)
+      results.push(await announced(`decode ${shape[0]}`, model, () => benchDecoding(model, shape)));
+  if (kinds.includes("grpo") && trains && work.grpo)
+    results.push(await announced("grpo", model, () => benchGrpo(model, work.grpo as GroupWork)));
+  return results;
+}
+
+function announced<T>(what: string, { model, dtype }: ModelBench, work: () => Promise<T>): Promise<T> {
+  say(`measuring ${what}: ${model}, ${dtype} …`);
   return work();
 }
 
-async function benchModel(kinds: readonly Kind[], options: BenchOptions, here: Machine): Promise<BenchResult[]> {
-  const scratch = mkdtempSync(join(tmpdir(), "rzero-bench-"));
+async function benchGrpo({ engine, dir, model, dtype, repeats }: ModelBench, work: GroupWork): Promise<BenchResult> {
+  const trainer = await engine.openTrainer(dir);
+  const reference = await engine.openSnapshot(dir);
   try {
-    const dir =
-      options.model === undefined
-        ? randomModel(options.shape, join(scratch, "model"))
-        : resolveModel(options.model, options.runs).dir;
-    return await withEngine(engineConfig({ ...options, threads: here.threads }), async (engine) => {
-      const results: BenchResult[] = [];
-      if (kinds.includes("train")) results.push(await announce("train", () => benchTraining(engine, dir, here)));
-      if (kinds.includes("decode")) results.push(await announce("decode", () => benchDecoding(engine, dir, here)));
-      return results;
-    });
+    const prompts = Array.from({ length: work.groups }, (_, index) => ({
+      tokens: Int32Array.from({ length: work.prompt }, (_, position) => (index * 31 + position * 7 + 3) % 100),
+    }));
+    const { size, completion } = work;
+    const grpo = { trainer, reference, prompts, size, completion, optimizer: BENCH_ADAMW };
+    const { seconds, spread } = medianOf(await repeat(repeats, (seed) => benchmarkGrpoStep(grpo, seed)));
+    const tokens = work.groups * size * completion;
+    const shape = [work.groups, size, work.prompt, completion];
+    return { name: "grpo", dtype, shape, model, seconds, spread, tokensPerSecond: tokens / seconds };
   } finally {
-    rmSync(scratch, { recursive: true, force: true });
+    await reference.dispose();
+    await trainer.dispose();
   }
 }
 
-function randomModel(shape: keyof typeof SHAPES, dir: string): string {
-  const common = {
-    architectures: ["Qwen3ForCausalLM"],
-    model_type: "qwen3",
-    hidden_act: "silu",
-    attention_bias: false,
-    rms_norm_eps: 1e-6,
-  };
-  const rest = { rope_theta: 10000, max_position_embeddings: 256, initializer_range: 0.02, tie_word_embeddings: true };
-  initialiseModel({ dir, config: { ...common, ...rest, ...SHAPES[shape] }, where: `shape ${shape}`, seed: 0 });
-  return dir;
+/** One iteration of recipe tiny, the evaluation of the base included. Measured once: a repeat would be the same run. */
+async function benchIteration(here: Machine, dtype: BenchDType): Promise<BenchResult> {
+  say("measuring iteration: recipe tiny …");
+  const config = loadConfig({ recipe: "tiny", overrides: [{ path: ["iterations"], text: "1" }] });
+  const { dir, name } = resolveModel(config.base);
+  const { all: seconds, ...phases } = await withEngine({ ...config.engine, threads: here.threads }, (engine: Engine) =>
+    benchmarkRun(engine, config, dir),
+  );
+  return { name: "iteration", dtype, shape: [], model: name, seconds, phases };
 }
 
-function show({ cpu, threads, peakGflops }: Machine, results: readonly BenchResult[]): void {
-  print(
-    `${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, measured peak ${peakGflops.f32.toFixed(0)} GFLOP/s in f32\n`,
-  );
-  const rows = results.map(({ name, dtype, shape, gflops, tokensPerSecond, ofPeak }) => [
+function show({ cpu, threads, peakGflops, bandwidthGBs }: Machine, results: readonly BenchResult[]): void {
+  const peaks = [
+    `${peakGflops.f32.toFixed(0)} GFLOP/s in f32`,
+    ...(peakGflops.bf16 === undefined ? [] : [`${peakGflops.bf16.toFixed(0)} in bf16`]),
+    ...(bandwidthGBs === undefined ? [] : [`memory ${bandwidthGBs.toFixed(0)} GB/s`]),
+  ];
+  print(`${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, measured peaks: ${peaks.join(", ")}\n`);
+  const header = ["bench", "model", "type", "shape", "time", "± %", "GFLOP/s", "tokens/s", "% of peak", "% of bandwidth"];
+  print(formatTable(header, results.map(row)));
+  for (const { name, phases } of results)
+    if (phases)
+      print(
+        `\n${name}: ${Object.entries(phases)
+          .map(([phase, seconds]) => `${phase} ${formatDuration(seconds)}`)
+          .join(", ")}`,
+      );
+}
+
+function row(result: BenchResult): string[] {
+  const { name, dtype, shape, model, seconds, spread, gflops, tokensPerSecond, ofPeak, ofBandwidth } = result;
+  return [
     name,
+    model ?? "",
     dtype,
     shape.join("×"),
+    seconds === undefined ? "" : seconds < 1 ? `${(1000 * seconds).toFixed(1)} ms` : `${seconds.toFixed(2)} s`,
+    spread === undefined ? "" : (50 * spread).toFixed(1),
     gflops === undefined ? "" : gflops.toFixed(1),
     tokensPerSecond === undefined ? "" : formatCount(tokensPerSecond),
     formatPercent(ofPeak),
-  ]);
-  print(formatTable(["bench", "type", "shape", "GFLOP/s", "tokens/s", "% of peak"], rows));
+    ofBandwidth === undefined ? "" : formatPercent(ofBandwidth),
+  ];
 }
