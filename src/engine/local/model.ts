@@ -7,7 +7,7 @@
 import type { BufferPool } from "./buffer-pool.ts";
 import type { AttentionRows, AttentionShape, Buffer, Device, SequenceTree } from "./device/types.ts";
 import type { ModelConfig } from "./hf-config.ts";
-import type { LayerWeights, Linear, Parameter } from "./weights.ts";
+import type { LayerWeights, Linear, LinearAdapter, Parameter } from "./weights.ts";
 
 /** The rows of one pass, on the device. */
 export interface Rows {
@@ -93,12 +93,16 @@ export function residual(m: ModelContext, index: number, rows: number, keep: boo
   return m.pool.take(keep ? `${index}.x` : "x", rows * m.config.hiddenSize);
 }
 
-/** y = x·Wᵀ + b. */
+/** y = x·Wᵀ + b, and with an adapter y += u·(s·B)ᵀ where u = x·Aᵀ. */
 export function linear(m: ModelContext, y: Buffer, x: Buffer, w: Linear, rows: number): void {
   m.device.linear(y, x, w.packed, rows, w.bias);
+  if (w.adapter === undefined) return;
+  const u = m.pool.take("adapter.u", rows * w.adapter.rank);
+  m.device.linear(u, x, w.adapter.down, rows);
+  m.device.linear(y, u, w.adapter.up, rows, undefined, true);
 }
 
-/** From y = x·Wᵀ + b: dW += dyᵀ·x, db += Σ dy, dx (+)= dy·W. */
+/** From y = x·Wᵀ + b: dW += dyᵀ·x and db += Σ dy where they train, dx (+)= dy·W; then the adapter's part. */
 export function linearBackward(
   m: ModelContext,
   dx: Buffer,
@@ -108,16 +112,42 @@ export function linearBackward(
   rows: number,
   accumulate = false,
 ): void {
-  if (w.gradient === undefined || w.packed.format === "int8") throw new Error("internal: backward through frozen weights");
-  m.device.linearBackwardWeight(w.gradient, dy, x, rows, w.outDim, w.inDim, w.packed.format);
+  if (w.packed.format === "int8") throw new Error("internal: backward through int8 weights");
+  if (w.gradient !== undefined) {
+    m.device.linearBackwardWeight(w.gradient, dy, x, rows, w.outDim, w.inDim, w.packed.format);
+  }
   if (w.biasGradient !== undefined) m.device.biasBackward(w.biasGradient, dy, rows, w.outDim);
   m.device.linearBackwardInput(dx, dy, w.packed, rows, accumulate);
+  if (w.adapter !== undefined) adapterBackward(m, dx, dy, x, w, w.adapter, rows);
 }
 
-/** Gradient buffer of a parameter in training. */
-export function gradientOf(parameter: Parameter): Buffer {
-  if (parameter.gradient === undefined) throw new Error("internal: backward through frozen weights");
-  return parameter.gradient;
+/** From y += u·(s·B)ᵀ, u = x·Aᵀ: dB += dyᵀ·(s·u), du = dy·(s·B), dA += duᵀ·x, dx += du·A. */
+function adapterBackward(
+  m: ModelContext,
+  dx: Buffer,
+  dy: Buffer,
+  x: Buffer,
+  { outDim, inDim }: Linear,
+  { rank, format, down, up, scale, downGradient, upGradient }: LinearAdapter,
+  rows: number,
+): void {
+  const { device: d, pool } = m;
+  if (downGradient === undefined || upGradient === undefined) throw new Error("internal: backward through a frozen adapter");
+  const u = pool.take("adapter.u", rows * rank);
+  const scaled = pool.take("adapter.scaled", rows * rank);
+  const du = pool.take("adapter.du", rows * rank);
+  // u made again rather than kept: it costs rank / outDim of the product
+  d.linear(u, x, down, rows);
+  d.linear(scaled, u, scale, rows);
+  d.linearBackwardWeight(upGradient, dy, scaled, rows, outDim, rank, format);
+  d.linearBackwardInput(du, dy, up, rows, false);
+  d.linearBackwardWeight(downGradient, du, x, rows, rank, inDim, format);
+  d.linearBackwardInput(dx, du, down, rows, true);
+}
+
+/** Where the gradient of a vector goes: its own buffer, or one that nobody reads when it is frozen under an adapter. */
+function gradientOf(m: ModelContext, parameter: Parameter): Buffer {
+  return parameter.gradient ?? m.pool.take("unused.gradient", parameter.value.length);
 }
 
 /** One layer forward: a.out from a.x. With a cache, keys and values are written to it and attention reads it. */
@@ -239,7 +269,7 @@ export function rmsNormBackward(
   dim: number,
   accumulate: boolean,
 ): void {
-  m.device.rmsNormBackward(dx, gradientOf(norm), dy, x, norm.value, rstd, rows, dim, accumulate);
+  m.device.rmsNormBackward(dx, gradientOf(m, norm), dy, x, norm.value, rstd, rows, dim, accumulate);
 }
 
 /** Gradient of the projection below a per-head norm; models without that norm hand `dy` through. */

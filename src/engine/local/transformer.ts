@@ -8,7 +8,7 @@ import type { Buffer, Device, SequenceTree, WeightFormat } from "./device/types.
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
-import { backwardLayer, forwardLayer, gradientOf, layerActivations, type ModelContext, type Rows, residual } from "./model.ts";
+import { backwardLayer, forwardLayer, layerActivations, type ModelContext, type Rows, residual } from "./model.ts";
 import { openModelTensors, randomTensors, type TensorSource } from "./model-files.ts";
 import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
 import { RopeTables } from "./rope.ts";
@@ -82,6 +82,11 @@ export class Transformer implements InferenceModel {
     return this.config.maxPositions;
   }
 
+  /** A model over given weights, which it disposes. */
+  static over(device: Device, weights: Weights, options: TransformerOptions = {}): Transformer {
+    return new Transformer(device, weights, options);
+  }
+
   /** A frozen copy of the current weights, with scratch memory of its own; in the same format unless another is asked for. */
   freeze(format?: WeightFormat): Transformer {
     return new Transformer(this.#m.device, this.weights.freeze(format), this.#options);
@@ -115,7 +120,8 @@ export class Transformer implements InferenceModel {
       backwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, true), dx, rows, pending.sequences);
     }
     // x = embedding[tokens]
-    m.device.scatterAddRows(gradientOf(tree.embedding), dx, rows.tokens, rows.count, this.config.hiddenSize);
+    const { gradient } = tree.embedding;
+    if (gradient !== undefined) m.device.scatterAddRows(gradient, dx, rows.tokens, rows.count, this.config.hiddenSize);
   }
 
   /** A cache of `rows` tokens. Errors: EngineError when memory is short. */

@@ -8,15 +8,31 @@ import type { TensorSource } from "./model-files.ts";
 import { EMBEDDING, FINAL_NORM, HEAD, layerPrefix, type ParameterSpec, parameterSpecs } from "./parameters.ts";
 import { elements } from "./safetensors.ts";
 
-/** y = x·Wᵀ (+ bias), W [outDim, inDim]. */
+/** y = x·Wᵀ (+ bias), W [outDim, inDim]; with an adapter y += s·(x·Aᵀ)·Bᵀ. */
 export interface Linear {
   readonly outDim: number;
   readonly inDim: number;
   readonly packed: PackedWeight;
   readonly bias?: Buffer;
-  /** Accumulated gradient in HF layout; only in training. */
+  /** Accumulated gradient in HF layout; only where the weight trains. */
   readonly gradient?: Buffer;
   readonly biasGradient?: Buffer;
+  readonly adapter?: LinearAdapter;
+}
+
+/** The low-rank term of one linear weight: A [rank, inDim], B [outDim, rank], scale s = alpha / rank. */
+export interface LinearAdapter {
+  readonly rank: number;
+  readonly format: "f32" | "bf16";
+  /** Panels of A. */
+  readonly down: PackedWeight;
+  /** Panels of s·B. */
+  readonly up: PackedWeight;
+  /** Panels of s·I [rank, rank]: multiplying by them scales, exactly. */
+  readonly scale: PackedWeight;
+  /** Gradients of A and B; only in training. */
+  readonly downGradient?: Buffer;
+  readonly upGradient?: Buffer;
 }
 
 /** A vector or table that ops read as it is; `gradient` only in training. */
