@@ -9,7 +9,7 @@ import { CheckpointError, DataError } from "../util/errors.ts";
 import { appendLine, cutTornTail, syncDirectory, syncTree } from "../util/files.ts";
 import { expectObject, type JsonObject, type LineParser, preview, readJson, readJsonl, writeJson, writeJsonl } from "./jsonl.ts";
 import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
-import { acquireLock, lockHolder, releaseLock } from "./lock.ts";
+import { acquireLock, checkLock, lockHolder, releaseLock } from "./lock.ts";
 
 /** Facts about how a run was made. */
 export interface RunInfo {
@@ -61,6 +61,7 @@ export class RunStore {
   /** Marks a phase complete; `summary` (its measures) is what `readDone` gives back. Everything else must be written before. */
   markDone(iteration: number, phase: Phase, summary: JsonObject): void {
     const { dir, done } = this.phase(iteration, phase);
+    checkLock(this.layout.lock);
     if (existsSync(dir)) syncTree(dir);
     writeJson(done, summary);
     syncDirectory(dirname(dir));
@@ -108,8 +109,9 @@ export class RunStore {
     return found.map(Number).sort((a, b) => a - b);
   }
 
-  /** Appends one event with its time. A line is written in one call, so that a killed process leaves at most one partial line. */
+  /** Appends one event with its time. Errors: DiskError; RunError when another process has taken the run over. */
   appendEvent(event: StoredEvent): void {
+    checkLock(this.layout.lock);
     appendLine(this.layout.events, JSON.stringify({ time: new Date().toISOString(), ...event }));
   }
 
@@ -139,7 +141,7 @@ export class RunStore {
 
   /** Claims the run for this process until `unlock`. Errors: ConfigError when another live process works on it. */
   lock(): void {
-    acquireLock(this.layout.lock, this.name);
+    acquireLock(this.layout.lock, `run ${this.name}`);
     cutTornTail(this.layout.events);
   }
 
