@@ -122,10 +122,13 @@ class LocalSnapshot implements Snapshot {
   }
 
   async logprobs(data: readonly Pick<Datum, "tokens" | "weights">[]): Promise<Float32Array[]> {
-    const out: Float32Array[] = [];
-    for (const { start, end } of packMicroBatches(data, this.#maxTokens)) {
-      const batch = data.slice(start, end).map(toWire);
-      out.push(...(await this.#client.call("score", { handle: this.#handle, data: batch })));
+    const out: Float32Array[] = new Array(data.length);
+    for (const indices of packMicroBatches(data, this.#maxTokens)) {
+      const batch = indices.map((i) => toWire(data[i]));
+      const logprobs = await this.#client.call("score", { handle: this.#handle, data: batch });
+      indices.forEach((i, at) => {
+        out[i] = logprobs[at];
+      });
     }
     return out;
   }
@@ -163,8 +166,8 @@ class LocalTrainer implements Trainer {
   forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics> {
     return this.#inOrder(async () => {
       const totals: Metrics = { loss: 0 };
-      for (const { start, end } of packMicroBatches(data, this.#maxTokens)) {
-        const batch = data.slice(start, end);
+      for (const indices of packMicroBatches(data, this.#maxTokens)) {
+        const batch = indices.map((i) => data[i]);
         const logprobs = await this.#client.call("forward", { handle: this.#handle, data: batch.map(toWire) });
         const dLogprobs = batch.map((datum, i) => addLoss(totals, loss(logprobs[i], datum)));
         await this.#client.call("backward", { handle: this.#handle, dLogprobs });
