@@ -1,5 +1,6 @@
 // The hand-written backward against central differences in float64, for every parameter of two-layer micro models: QK-norm, biases,
-// tied and untied heads, grouped queries, masked targets and several sequences in one batch.
+// tied and untied heads, grouped queries, masked targets, several sequences in one batch and several behind one shared prompt.
+// The loss that is differenced computes each sequence alone.
 
 import { describe, expect, it } from "vitest";
 import { parseModelConfig } from "../../src/engine/local/hf-config.ts";
@@ -50,6 +51,17 @@ describe.each(Object.entries(MODELS))("%s", (_, raw) => {
   model.forward(data);
   model.backward(dLogprobs);
 
+  it("is the same, to the bit, when layers are computed again instead of kept", () => {
+    const again = Transformer.random(new ReferenceDevice(), config, 3, "trainable", { recompute: true });
+    referenceData(again.weights.values).set(referenceData(model.weights.values));
+    again.weights.repack();
+    again.forward(data);
+    again.backward(dLogprobs);
+    expect(again.weights.gradients).toBeDefined();
+    for (const { name } of model.weights.specs)
+      expect(referenceData(again.weights.gradient(name))).toEqual(referenceData(model.weights.gradient(name)));
+  });
+
   it.each(model.weights.specs.map((spec) => spec.name))("%s", (name) => {
     const value = referenceData(model.weights.value(name));
     const gradient = referenceData(model.weights.gradient(name));
@@ -96,11 +108,24 @@ function exactLoss(model: Transformer, data: readonly Sequence[], dLogprobs: rea
   return loss;
 }
 
+/** Lone sequences between two groups with prompts of 3 and 1 tokens; completions of one token and twice the same one among them. */
 function randomBatch(): { data: Sequence[]; dLogprobs: Float32Array[] } {
   const rng = rngFrom(4);
-  const data = [7, 2, 10].map((length) => ({
-    tokens: Int32Array.from({ length }, () => rng.int(SIZES.vocab_size)),
-    weights: Float32Array.from({ length: length - 1 }, (_, t) => (t % 3 === 1 ? 0 : 1)),
-  }));
+  const draw = (length: number): number[] => Array.from({ length }, () => rng.int(SIZES.vocab_size));
+  const sequence = (tokens: number[], from: number): Sequence => ({
+    tokens: Int32Array.from(tokens),
+    weights: Float32Array.from({ length: tokens.length - 1 }, (_, t) => (t < from || (t - from) % 3 === 1 ? 0 : 1)),
+  });
+  const [prompt, twice] = [draw(3), draw(4)];
+  const data = [
+    sequence([...prompt, ...twice], 2),
+    sequence(draw(7), 0),
+    sequence([...prompt, ...draw(5)], 2),
+    sequence([5, ...draw(2)], 0),
+    sequence([...prompt, ...draw(1)], 2),
+    sequence([...prompt, ...twice], 2),
+    sequence([5, ...draw(4)], 0),
+    sequence(draw(10), 4),
+  ];
   return { data, dLogprobs: data.map(({ weights }) => weights.map((weight) => weight * rng.normal())) };
 }

@@ -1,5 +1,5 @@
-// Named device buffers that are kept between calls and only ever grow, so that a steady state allocates nothing.
-// The contents of a buffer are lost when it grows. It knows nothing of what the names mean.
+// Named device buffers that are kept between calls and only ever grow, so that a steady state allocates nothing; `trim` gives them
+// back. The contents of a buffer are lost when it grows. It knows nothing of what the names mean.
 
 import type { Buffer, Device, DType } from "./device/types.ts";
 
@@ -32,6 +32,19 @@ export class BufferPool {
     return buffer;
   }
 
+  /** Bytes of all its buffers. */
+  get bytes(): number {
+    let sum = 0;
+    for (const { dtype, length } of this.#buffers.values()) sum += length * (dtype === "bf16" ? 2 : 4);
+    return sum;
+  }
+
+  /** Frees all buffers if they take more than `keepBytes`. */
+  trim(keepBytes: number): void {
+    if (this.bytes > keepBytes) this.dispose();
+  }
+
+  /** Frees all buffers; the pool may be used again. */
   dispose(): void {
     for (const buffer of this.#buffers.values()) this.#device.free(buffer);
     this.#buffers.clear();

@@ -2,14 +2,13 @@
 // logprob is wanted are computed, in chunks, so the logits of a whole batch never exist; the backward makes each chunk again.
 // It knows no loss. Legend: S selected rows, D hidden, V vocabulary.
 
+import type { ModelContext } from "./activations.ts";
 import type { Buffer } from "./device/types.ts";
-import { linear, linearBackward, type ModelContext, rmsNormBackward } from "./model.ts";
+import { LEAST_LOGIT_ROWS } from "./memory-plan.ts";
+import { linear, linearBackward, rmsNormBackward } from "./model.ts";
 import type { WeightTree } from "./weights.ts";
 
-/** A chunk has at least this many rows, whatever the vocabulary: below, the matrix product loses its speed. */
-const MIN_ROWS = 32;
-
-/** The rows whose logprob is wanted, and the tokens they should predict (i32, S entries each). */
+/** The rows whose logprob is wanted, and the tokens they should predict (i32, S entries each); a row may come several times. */
 export interface SelectedRows {
   readonly count: number;
   readonly rows: Buffer;
@@ -101,7 +100,7 @@ function forwardChunk(m: ModelContext, w: WeightTree, a: HeadActivations, chunk:
 }
 
 function rowsPerChunk(m: ModelContext, count: number): number {
-  return Math.min(count, Math.max(MIN_ROWS, Math.floor(m.logitElements / m.config.vocabSize)));
+  return Math.min(count, Math.max(LEAST_LOGIT_ROWS, Math.floor(m.logitElements / m.config.vocabSize)));
 }
 
 function chunks(m: ModelContext, a: HeadActivations, s: SelectedRows, chunkRows: number): Chunk[] {

@@ -1,11 +1,12 @@
 // The transformer's equations, forward and hand-written backward, as calls to device ops: RMSNorm, grouped-query attention with
 // RoPE (and Qwen3's per-head norms), SwiGLU. It knows no file, no batch layout, no cache policy and no kind of device.
+// What is cheap to compute is not kept for the backward pass but made again, by the same ops and so to the same bits.
 // Legend: R rows (tokens of packed sequences), D hidden, H query heads, K key/value heads, E head dim, F feed-forward.
 // dX is the gradient of X; a backward line quotes the forward line it belongs to.
 // Source: modeling_qwen3.py, modeling_qwen2.py, modeling_llama.py of transformers; the form follows llm.c's train_gpt2.c.
 
-import type { BufferPool } from "./buffer-pool.ts";
-import type { AttentionRows, AttentionShape, Buffer, Device, SequenceTree } from "./device/types.ts";
+import type { LayerActivations, ModelContext } from "./activations.ts";
+import type { AttentionRows, AttentionShape, Buffer, SequenceTree } from "./device/types.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import type { LayerWeights, Linear, LinearAdapter, Parameter } from "./weights.ts";
 
@@ -25,72 +26,6 @@ export interface LayerCache {
   readonly k: Buffer;
   readonly v: Buffer;
   readonly writeRows: Buffer;
-}
-
-/** A device, its scratch memory and the sizes: what every equation needs. */
-export interface ModelContext {
-  readonly device: Device;
-  readonly config: ModelConfig;
-  readonly pool: BufferPool;
-  /** Logits held at once when logprobs are computed, in elements. */
-  readonly logitElements: number;
-}
-
-/** Intermediate values of one layer. `x`, `middle` and `out` may be one buffer when no backward follows. */
-export interface LayerActivations {
-  /** The residual stream [R, D]: before the layer, after attention, after the feed-forward. */
-  readonly x: Buffer;
-  readonly middle: Buffer;
-  readonly out: Buffer;
-  readonly attentionInput: Buffer;
-  readonly attentionInputRstd: Buffer;
-  /** Projections before the per-head norm; the same buffers as q and k in models without it. */
-  readonly rawQ: Buffer;
-  readonly rawK: Buffer;
-  readonly rstdQ: Buffer;
-  readonly rstdK: Buffer;
-  readonly q: Buffer;
-  readonly k: Buffer;
-  readonly v: Buffer;
-  readonly attended: Buffer;
-  readonly lse: Buffer;
-  readonly feedForwardInput: Buffer;
-  readonly feedForwardInputRstd: Buffer;
-  readonly gate: Buffer;
-  readonly up: Buffer;
-}
-
-/** Activations of layer `index` for R rows; with `keep` each layer has its own, otherwise all share one set. */
-export function layerActivations(m: ModelContext, index: number, rows: number, keep: boolean): LayerActivations {
-  const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = m.config;
-  const take = (name: string, perRow: number): Buffer => m.pool.take(keep ? `${index}.${name}` : name, rows * perRow);
-  const q = take("q", H * E);
-  const k = take("k", K * E);
-  return {
-    x: residual(m, index, rows, keep),
-    middle: keep ? take("middle", D) : residual(m, index, rows, keep),
-    out: residual(m, index + 1, rows, keep),
-    attentionInput: take("attentionInput", D),
-    attentionInputRstd: take("attentionInputRstd", 1),
-    rawQ: qkNorm ? take("rawQ", H * E) : q,
-    rawK: qkNorm ? take("rawK", K * E) : k,
-    rstdQ: take("rstdQ", H),
-    rstdK: take("rstdK", K),
-    q,
-    k,
-    v: take("v", K * E),
-    attended: take("attended", H * E),
-    lse: take("lse", H),
-    feedForwardInput: take("feedForwardInput", D),
-    feedForwardInputRstd: take("feedForwardInputRstd", 1),
-    gate: take("gate", F),
-    up: take("up", F),
-  };
-}
-
-/** The residual stream [R, D] before layer `index`; index = layers is the one after the last. */
-export function residual(m: ModelContext, index: number, rows: number, keep: boolean): Buffer {
-  return m.pool.take(keep ? `${index}.x` : "x", rows * m.config.hiddenSize);
 }
 
 /** y = x·Wᵀ + b, and with an adapter y += u·(s·B)ᵀ where u = x·Aᵀ. */
@@ -154,40 +89,66 @@ function gradientOf(m: ModelContext, parameter: Parameter): Buffer {
 export function forwardLayer(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows, cache?: LayerCache): void {
   const { device: d, config: c } = m;
   const R = rows.count;
+  const product = m.pool.take("product", R * c.intermediateSize);
+  const delta = m.pool.take("delta", R * c.hiddenSize);
+  computeLayer(m, w, a, rows, cache);
+  d.swiglu(product, a.gate, a.up, R * c.intermediateSize);
+  linear(m, delta, product, w.down, R);
+  d.add(a.out, a.middle, delta, R * c.hiddenSize);
+}
+
+/** All of a layer that its backward pass needs, from a.x: what `forwardLayer` leaves behind, a.out excepted. */
+export function computeLayer(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows, cache?: LayerCache): void {
+  const { device: d, config: c } = m;
+  const R = rows.count;
   const D = c.hiddenSize;
   const delta = m.pool.take("delta", R * D);
 
-  d.rmsNorm(a.attentionInput, a.attentionInputRstd, a.x, w.inputNorm.value, R, D, c.normEps);
-  forwardHeads(m, w, a, rows);
-  const keys = cache === undefined ? a : store(m, a, cache, R);
-  d.attention(a.attended, a.lse, a.q, keys.k, keys.v, rows.attention, attentionShape(c, R));
+  normInput(m, a, a.x, w.inputNorm, R);
+  linear(m, a.rawQ, a.input, w.query, R);
+  linear(m, a.rawK, a.input, w.key, R);
+  linear(m, a.v, a.input, w.value, R);
+  if (a.q === a.rawQ) rotate(m, a, rows);
+  else normHeads(m, w, a, rows);
+  if (a.values !== a.v) d.cast(a.values, a.v, R * c.kvHeads * c.headDim);
+  const { k, v } = cache === undefined ? { k: a.keys, v: a.values } : store(m, a, cache, R);
+  d.attention(a.attended, a.lse, a.q, k, v, rows.attention, attentionShape(c, R));
   linear(m, delta, a.attended, w.output, R);
   d.add(a.middle, a.x, delta, R * D);
 
-  d.rmsNorm(a.feedForwardInput, a.feedForwardInputRstd, a.middle, w.feedForwardNorm.value, R, D, c.normEps);
-  linear(m, a.gate, a.feedForwardInput, w.gate, R);
-  linear(m, a.up, a.feedForwardInput, w.up, R);
-  const product = m.pool.take("product", R * c.intermediateSize);
-  d.swiglu(product, a.gate, a.up, R * c.intermediateSize);
-  linear(m, delta, product, w.down, R);
-  d.add(a.out, a.middle, delta, R * D);
+  normInput(m, a, a.middle, w.feedForwardNorm, R);
+  linear(m, a.gate, a.input, w.gate, R);
+  linear(m, a.up, a.input, w.up, R);
 }
 
-/** q, k, v from the normed input: projections, Qwen3's norm of each head, RoPE. */
-function forwardHeads(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows): void {
+/** input = rmsNorm(x) */
+function normInput(m: ModelContext, a: LayerActivations, x: Buffer, norm: Parameter, R: number): void {
+  m.device.rmsNorm(a.input, a.inputRstd, x, norm.value, R, m.config.hiddenSize, m.config.normEps);
+}
+
+/** q and k from their projections: Qwen3's norm of each head, then RoPE. */
+function normHeads(m: ModelContext, w: LayerWeights, a: LayerActivations, rows: Rows): void {
   const { device: d, config: c } = m;
-  const { queryHeads: H, kvHeads: K, headDim: E } = c;
   const R = rows.count;
-  linear(m, a.rawQ, a.attentionInput, w.query, R);
-  linear(m, a.rawK, a.attentionInput, w.key, R);
-  linear(m, a.v, a.attentionInput, w.value, R);
-  if (w.queryNorm !== undefined) d.rmsNorm(a.q, a.rstdQ, a.rawQ, w.queryNorm.value, R * H, E, c.normEps);
-  if (w.keyNorm !== undefined) d.rmsNorm(a.k, a.rstdK, a.rawK, w.keyNorm.value, R * K, E, c.normEps);
-  d.rope(a.q, rows.cos, rows.sin, rows.positions, R, H, E, false);
-  d.rope(a.k, rows.cos, rows.sin, rows.positions, R, K, E, false);
+  if (w.queryNorm === undefined || w.keyNorm === undefined) throw new Error("internal: a model with head norms has none");
+  d.rmsNorm(a.q, a.rstdQ, a.rawQ, w.queryNorm.value, R * c.queryHeads, c.headDim, c.normEps);
+  d.rmsNorm(a.k, a.rstdK, a.rawK, w.keyNorm.value, R * c.kvHeads, c.headDim, c.normEps);
+  rotate(m, a, rows);
 }
 
-/** One layer backward: turns `dx`, the gradient of a.out [R, D], into the gradient of a.x in place, adding weight gradients. */
+/** RoPE of q and k in place, and the keys as attention reads them. */
+function rotate(m: ModelContext, a: LayerActivations, rows: Rows): void {
+  const { device: d, config: c } = m;
+  const R = rows.count;
+  d.rope(a.q, rows.cos, rows.sin, rows.positions, R, c.queryHeads, c.headDim, false);
+  d.rope(a.k, rows.cos, rows.sin, rows.positions, R, c.kvHeads, c.headDim, false);
+  if (a.keys !== a.k) d.cast(a.keys, a.k, R * c.kvHeads * c.headDim);
+}
+
+/**
+ * One layer backward: turns `dx`, the gradient of a.out [R, D], into the gradient of a.x in place, adding weight gradients.
+ * Keys and values that are rounded pass their gradient straight through.
+ */
 export function backwardLayer(
   m: ModelContext,
   w: LayerWeights,
@@ -209,17 +170,18 @@ function backwardFeedForward(m: ModelContext, w: LayerWeights, a: LayerActivatio
   const dUp = pool.take("dUp", R * F);
   const dInput = pool.take("dInput", R * D);
 
-  // product = silu(gate) * up, made again rather than kept: the cheapest third of the feed-forward's memory
+  // made again rather than kept: product, input
   d.swiglu(product, a.gate, a.up, R * F);
+  normInput(m, a, a.middle, w.feedForwardNorm, R);
   // out = middle + product·Wdownᵀ, so dmiddle starts as dout
   linearBackward(m, dProduct, dx, product, w.down, R);
   // product = silu(gate) * up
   d.swigluBackward(dGate, dUp, dProduct, a.gate, a.up, R * F);
   // up = input·Wupᵀ, gate = input·Wgateᵀ
-  linearBackward(m, dInput, dUp, a.feedForwardInput, w.up, R);
-  linearBackward(m, dInput, dGate, a.feedForwardInput, w.gate, R, true);
+  linearBackward(m, dInput, dUp, a.input, w.up, R);
+  linearBackward(m, dInput, dGate, a.input, w.gate, R, true);
   // input = rmsNorm(middle)
-  rmsNormBackward(m, dx, dInput, a.middle, w.feedForwardNorm, a.feedForwardInputRstd, R, D, true);
+  rmsNormBackward(m, dx, dInput, a.middle, w.feedForwardNorm, a.inputRstd, R, D, true);
 }
 
 function backwardAttention(
@@ -239,10 +201,13 @@ function backwardAttention(
   const dv = pool.take("dv", R * K * E);
   const dInput = pool.take("dInput", R * D);
 
+  // made again rather than kept: q and k of models with a norm per head, input
+  if (a.q !== a.rawQ) normHeads(m, w, a, rows);
+  normInput(m, a, a.x, w.inputNorm, R);
   // middle = x + attended·Woᵀ
   linearBackward(m, dAttended, dx, a.attended, w.output, R);
   // attended = attention(q, k, v)
-  d.attentionBackward(dq, dk, dv, dAttended, a.attended, a.lse, a.q, a.k, a.v, sequences, attentionShape(c, R));
+  d.attentionBackward(dq, dk, dv, dAttended, a.attended, a.lse, a.q, a.keys, a.values, sequences, attentionShape(c, R));
   // q = rope(q), k = rope(k): a rotation, undone by the inverse one
   d.rope(dq, rows.cos, rows.sin, rows.positions, R, H, E, true);
   d.rope(dk, rows.cos, rows.sin, rows.positions, R, K, E, true);
@@ -250,11 +215,11 @@ function backwardAttention(
   const dRawQ = headNormBackward(m, "dRawQ", dq, a.rawQ, w.queryNorm, a.rstdQ, R * H);
   const dRawK = headNormBackward(m, "dRawK", dk, a.rawK, w.keyNorm, a.rstdK, R * K);
   // rawQ = input·Wqᵀ + bq, rawK = input·Wkᵀ + bk, v = input·Wvᵀ + bv
-  linearBackward(m, dInput, dRawQ, a.attentionInput, w.query, R);
-  linearBackward(m, dInput, dRawK, a.attentionInput, w.key, R, true);
-  linearBackward(m, dInput, dv, a.attentionInput, w.value, R, true);
+  linearBackward(m, dInput, dRawQ, a.input, w.query, R);
+  linearBackward(m, dInput, dRawK, a.input, w.key, R, true);
+  linearBackward(m, dInput, dv, a.input, w.value, R, true);
   // input = rmsNorm(x)
-  rmsNormBackward(m, dx, dInput, a.x, w.inputNorm, a.attentionInputRstd, R, D, true);
+  rmsNormBackward(m, dx, dInput, a.x, w.inputNorm, a.inputRstd, R, D, true);
 }
 
 /** From y = rmsNorm(x): dx (+)= …, dweight += …. */
@@ -291,8 +256,8 @@ function headNormBackward(
 
 function store(m: ModelContext, a: LayerActivations, cache: LayerCache, rows: number): LayerCache {
   const dim = m.config.kvHeads * m.config.headDim;
-  m.device.scatterRows(cache.k, a.k, cache.writeRows, rows, dim);
-  m.device.scatterRows(cache.v, a.v, cache.writeRows, rows, dim);
+  m.device.scatterRows(cache.k, a.keys, cache.writeRows, rows, dim);
+  m.device.scatterRows(cache.v, a.values, cache.writeRows, rows, dim);
   return cache;
 }
 

@@ -93,7 +93,7 @@ class Layout {
     for (let t = from, r = start; t < to; t++, r++) {
       ids[r] = tokens[t];
       positions[r] = t;
-      prefixStart[r] = prompt;
+      prefixStart[r] = from > 0 ? prompt : 0;
       prefixLength[r] = from;
       starts[r] = start;
       lengths[r] = r - start + 1;

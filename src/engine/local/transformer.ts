@@ -3,19 +3,21 @@
 // It knows no tokenizer, no loss and no optimizer. The equations are in model.ts and logprob-head.ts.
 
 import { EngineError } from "../../util/errors.ts";
+import { type Keeping, layerActivations, type ModelContext, residual } from "./activations.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { Buffer, Device, SequenceTree, WeightFormat } from "./device/types.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
-import { backwardLayer, forwardLayer, layerActivations, type ModelContext, type Rows, residual } from "./model.ts";
+import { keyValueType, LOGIT_ELEMENTS } from "./memory-plan.ts";
+import { backwardLayer, computeLayer, forwardLayer, type LayerCache, type Rows } from "./model.ts";
 import { openModelTensors, randomTensors, type TensorSource } from "./model-files.ts";
 import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
 import { RopeTables } from "./rope.ts";
 import { type WeightMode, Weights } from "./weights.ts";
 
-/** 64 MiB of f32. */
-const LOGIT_ELEMENTS = 1 << 24;
+/** Scratch memory that `trim` leaves alone: allocating it again would cost a small model more than it frees. */
+const KEPT_SCRATCH_BYTES = 256 << 20;
 
 /** How a model is computed; none of it but `format` changes a bit. */
 export interface TransformerOptions {
@@ -33,6 +35,7 @@ interface Pending {
   readonly rows: Rows;
   readonly selected: SelectedRows;
   readonly sequences: SequenceTree;
+  readonly keeping: Keeping;
 }
 
 /** See the file header. Not reentrant: one pass at a time. */
@@ -70,7 +73,9 @@ export class Transformer implements InferenceModel {
     this.#options = options;
     this.config = weights.config;
     this.weights = weights;
-    this.#m = { device, config: weights.config, pool: new BufferPool(device), logitElements };
+    // Asked of the weights: a model can have been frozen in a format of its own.
+    const type = keyValueType(weights.tree.layers[0].key.packed.format);
+    this.#m = { device, config: weights.config, pool: new BufferPool(device), logitElements, keyValueType: type };
     this.#rope = new RopeTables(device, weights.config);
   }
 
@@ -97,12 +102,12 @@ export class Transformer implements InferenceModel {
    * Errors: DataError (a sequence the model cannot read).
    */
   logprobs(data: readonly Sequence[]): Float32Array[] {
-    return this.#forward(data, false);
+    return this.#forward(data, "nothing");
   }
 
   /** As `logprobs`, to the bit, and keeps the activations for one `backward`. */
   forward(data: readonly Sequence[]): Float32Array[] {
-    return this.#forward(data, true);
+    return this.#forward(data, this.#options.recompute ? "inputs" : "all");
   }
 
   /** Adds the gradient of Σ dLogprobs · logprobs of the last `forward` to the weights' gradients. */
@@ -112,12 +117,15 @@ export class Transformer implements InferenceModel {
     this.#pending = undefined;
     if (pending.selected.count === 0) return;
     const m = this.#m;
-    const { rows, selected } = pending;
+    const { rows, selected, keeping } = pending;
     const { tree } = this.weights;
     const dx = m.pool.take("dx", rows.count * this.config.hiddenSize);
     backwardHead(m, tree, dx, selected, gatherSelected(pending.data, dLogprobs));
     for (let index = this.config.layers - 1; index >= 0; index--) {
-      backwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, true), dx, rows, pending.sequences);
+      const a = layerActivations(m, index, rows.count, keeping);
+      // Where only inputs are kept all layers share the rest, and the forward pass left that of the last one.
+      if (keeping === "inputs" && index < this.config.layers - 1) computeLayer(m, tree.layers[index], a, rows);
+      backwardLayer(m, tree.layers[index], a, dx, rows, pending.sequences);
     }
     // x = embedding[tokens]
     const { gradient } = tree.embedding;
@@ -126,7 +134,7 @@ export class Transformer implements InferenceModel {
 
   /** A cache of `rows` tokens. Errors: EngineError when memory is short. */
   newCache(rows: number): KvCache {
-    return new LayeredCache(this.#m.device, this.config, rows);
+    return new LayeredCache(this.#m, rows);
   }
 
   /** See InferenceModel. Errors: EngineError when a position is beyond the model. */
@@ -136,9 +144,14 @@ export class Transformer implements InferenceModel {
     this.#pending = undefined;
     const writeRows = m.pool.upload("cached.writeRows", step.writeRows);
     const rows = this.#uploadRows(step, maximum(step.positions) + 1);
-    const x = this.#forwardLayers(rows, false, (index) => ({ ...cache.layers[index], writeRows }));
+    const x = this.#forwardLayers(rows, "nothing", (index) => ({ ...cache.layers[index], writeRows }));
     const outputRows = m.pool.upload("cached.outputRows", step.outputRows);
     return selectedLogits(m, this.weights.tree, x, outputRows, step.outputRows.length);
+  }
+
+  /** Gives back the scratch memory of a large pass; between `forward` and `backward` it does nothing. */
+  trim(): void {
+    if (this.#pending === undefined) this.#m.pool.trim(KEPT_SCRATCH_BYTES);
   }
 
   dispose(): void {
@@ -147,7 +160,7 @@ export class Transformer implements InferenceModel {
     this.weights.dispose();
   }
 
-  #forward(data: readonly Sequence[], keep: boolean): Float32Array[] {
+  #forward(data: readonly Sequence[], keeping: Keeping): Float32Array[] {
     const m = this.#m;
     this.#pending = undefined;
     const plan = planBatch(data, this.config);
@@ -163,28 +176,31 @@ export class Transformer implements InferenceModel {
       offsets: m.pool.upload("batch.offsets", plan.offsets),
       prefix: m.pool.upload("batch.prefix", plan.prefix),
     };
-    if (keep) this.#pending = { data, rows, selected, sequences };
+    if (keeping !== "nothing") this.#pending = { data, rows, selected, sequences, keeping };
     if (count === 0) return spreadSelected(data, []);
-    const x = this.#forwardLayers(rows, keep);
+    const x = this.#forwardLayers(rows, keeping);
     return spreadSelected(data, forwardHead(m, this.weights.tree, x, selected));
   }
 
   /** Embedding and all layers; returns the residual stream [R, D] after the last. */
-  #forwardLayers(rows: Rows, keep: boolean, cacheOf?: (index: number) => { k: Buffer; v: Buffer; writeRows: Buffer }): Buffer {
+  #forwardLayers(rows: Rows, keeping: Keeping, cacheOf?: (index: number) => LayerCache): Buffer {
     const m = this.#m;
     const { layers, hiddenSize } = this.config;
     const { tree } = this.weights;
-    m.device.embedding(residual(m, 0, rows.count, keep), tree.embedding.value, rows.tokens, rows.count, hiddenSize);
+    m.device.embedding(residual(m, 0, rows.count, keeping), tree.embedding.value, rows.tokens, rows.count, hiddenSize);
+    let a = layerActivations(m, 0, rows.count, keeping);
     for (let index = 0; index < layers; index++) {
-      forwardLayer(m, tree.layers[index], layerActivations(m, index, rows.count, keep), rows, cacheOf?.(index));
+      // Where nothing is kept all layers have the same buffers.
+      if (index > 0 && keeping !== "nothing") a = layerActivations(m, index, rows.count, keeping);
+      forwardLayer(m, tree.layers[index], a, rows, cacheOf?.(index));
     }
-    return residual(m, layers, rows.count, keep);
+    return a.out;
   }
 
   #uploadPlan(plan: BatchPlan): Rows {
-    const none = new Int32Array(plan.rows);
     const { tokens_R: tokens, positions_R: positions, start_R: start, length_R: length } = plan;
-    return this.#uploadRows({ tokens, positions, prefixStart: none, prefixLength: none, start, length }, plan.positions);
+    const { prefixStart_R: prefixStart, prefixLength_R: prefixLength } = plan;
+    return this.#uploadRows({ tokens, positions, prefixStart, prefixLength, start, length }, plan.positions);
   }
 
   #uploadRows(step: Omit<CachedRows, "writeRows" | "outputRows">, positions: number): Rows {
@@ -215,13 +231,13 @@ class LayeredCache implements KvCache {
   readonly layers: readonly { k: Buffer; v: Buffer }[];
   readonly #device: Device;
 
-  constructor(device: Device, config: ModelConfig, rows: number) {
+  constructor({ device, config, keyValueType }: ModelContext, rows: number) {
     this.#device = device;
     this.rows = rows;
     const length = rows * config.kvHeads * config.headDim;
     this.layers = Array.from({ length: config.layers }, () => ({
-      k: device.alloc("f32", length),
-      v: device.alloc("f32", length),
+      k: device.alloc(keyValueType, length),
+      v: device.alloc(keyValueType, length),
     }));
   }
 
