@@ -19,7 +19,9 @@ import { type WeightMode, Weights } from "./weights.ts";
 /** Scratch memory that `trim` leaves alone: allocating it again would cost a small model more than it frees. */
 const KEPT_SCRATCH_BYTES = 256 << 20;
 
-/** How a model is computed; none of it but `format` changes a bit. */
+const SHARE_PROMPTS = false;
+
+/** How a model is computed; only `format` changes logprobs. */
 export interface TransformerOptions {
   /** How matrix products read the weights; default f32. */
   readonly format?: WeightFormat;
@@ -27,6 +29,8 @@ export interface TransformerOptions {
   readonly logitElements?: number;
   /** Compute a layer's activations again in the backward pass instead of keeping them; default false. */
   readonly recompute?: boolean;
+  /** Compute the prompt of sequences that share it once per batch; default true, changes gradients by rounding. */
+  readonly sharePrompts?: boolean;
 }
 
 /** A batch whose activations wait for their backward pass. */
@@ -163,7 +167,7 @@ export class Transformer implements InferenceModel {
   #forward(data: readonly Sequence[], keeping: Keeping): Float32Array[] {
     const m = this.#m;
     this.#pending = undefined;
-    const plan = planBatch(data, this.config);
+    const plan = planBatch(data, this.config, this.#options.sharePrompts ?? SHARE_PROMPTS);
     const count = plan.selectedRows_S.length;
     const rows = this.#uploadPlan(plan);
     const selected: SelectedRows = {
