@@ -237,8 +237,11 @@ class ScriptedTrainer implements Trainer {
     this.#engine.calls.push({ kind: "optimStep", dir: this.#dir, version: this.#version, params });
     const gradNorm = Math.sqrt(this.#squaredGradient);
     this.#squaredGradient = 0;
-    this.#version += 1;
-    return { gradNorm };
+    const applied = gradNorm <= (params.skipAbove ?? Number.POSITIVE_INFINITY) && Number.isFinite(gradNorm);
+    if (!applied && params.skipAbove === undefined)
+      throw new EngineError(`optimizer step: expected a finite gradient norm, got ${gradNorm}.`);
+    if (applied) this.#version += 1;
+    return { gradNorm, applied };
   }
 
   async resetOptimizer(): Promise<void> {

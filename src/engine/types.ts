@@ -84,11 +84,18 @@ export interface AdamWParams {
   readonly weightDecay: number;
   /** Largest global gradient norm; 0 switches clipping off. */
   readonly clipNorm: number;
+  /**
+   * Update only when the gradient's norm is finite and at most this: otherwise the gradient is dropped, all else stays, and
+   * `applied` is false. −1 always drops. Absent: a norm that is not finite is an EngineError, after the same.
+   */
+  readonly skipAbove?: number;
 }
 
 export interface StepStats {
   /** Global gradient norm before clipping. */
   readonly gradNorm: number;
+  /** False when `skipAbove` held the update back. */
+  readonly applied: boolean;
 }
 
 /** One request of a live sampler: completions of one prompt. */
@@ -189,13 +196,16 @@ export interface ExportOptions {
 export interface Trainer {
   /** Adds the gradient of the summed loss to the accumulated one; returns the summed loss under `loss` and summed metrics. */
   forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics>;
-  /** Clips, applies AdamW, clears the gradient. */
+  /** Clips, applies AdamW (see `skipAbove` for when not), clears the gradient. */
   optimStep(params: AdamWParams): Promise<StepStats>;
   /** Clears optimizer moments and step count (a new phase starts fresh); the weights stay. */
   resetOptimizer(): Promise<void>;
   /** Freezes the current weights. */
   snapshot(options?: SnapshotOptions): Promise<Snapshot>;
-  /** Resumable state: what trains in f32, moments, step count. */
+  /**
+   * Resumable state as of this call: what trains in f32, moments, step count. Further calls may follow before the promise is fulfilled,
+   * which is when the files are whole and on the disk. Errors: DiskError.
+   */
   saveState(dir: string): Promise<void>;
   loadState(dir: string): Promise<void>;
   /** Writes a Hugging Face directory that transformers loads, or the directory of a PEFT adapter where one was trained. */

@@ -1,8 +1,9 @@
-// One rollout step of GRPO against a Trainer: reference logprobs, one or more optimizer steps, health measures.
+// One rollout step of GRPO against a Trainer: reference logprobs, one or more optimizer steps, health measures. A number that is not
+// finite never reaches the weights: that optimizer step is skipped and says why.
 // Knows rollouts and their advantages, not where rewards come from. The only file here that does I/O, through the Trainer.
 // Source: docs/algorithm.md, GRPO. Departure 1: the loss is normalised over the whole optimizer step (released: per micro-batch).
 
-import type { AdamWParams, Datum, LossFn, Metrics, Scorer, Trainer } from "../engine/types.ts";
+import type { AdamWParams, Datum, Metrics, Scorer, Trainer } from "../engine/types.ts";
 import {
   attachReference,
   countTrainedTokens,
@@ -11,9 +12,10 @@ import {
   makeDatum,
   normaliseWeights,
 } from "./datum.ts";
-import { type GrpoLossOptions, grpoLoss, samplerMismatch } from "./loss.ts";
+import { type GrpoLossOptions, grpoLoss } from "./loss.ts";
+import { findOffender, type SkippedUpdate, watchLoss } from "./watch.ts";
 
-/** Means over the optimizer steps of one rollout step; see TrainingMetrics for the meaning of each. */
+/** Means over the applied optimizer steps of one rollout step; see TrainingMetrics for the meaning of each. All 0 when none was applied. */
 export interface GrpoStepMetrics {
   readonly loss: number;
   readonly klPenalty: number;
@@ -23,6 +25,17 @@ export interface GrpoStepMetrics {
   readonly gradNorm: number;
   readonly samplerMismatch: number;
   readonly tokens: number;
+  /** Optimizer steps that were skipped; absent when none was. */
+  readonly skippedUpdates?: number;
+}
+
+/** What one optimizer step left; finite numbers only, so that it survives JSON. */
+export interface OptimizerStep {
+  /** Summed metrics of the loss with `loss` and `gradNorm`; absent when the update was skipped. */
+  readonly metrics?: Metrics;
+  /** Largest |training − sampling logprob|, of the first optimizer step of a rollout step. */
+  readonly mismatch: number;
+  readonly skipped?: SkippedUpdate;
 }
 
 export interface GrpoStepInput {
@@ -31,21 +44,60 @@ export interface GrpoStepInput {
   readonly optimizer: AdamWParams;
   /** Rollouts per optimizer step; more than one step makes the later ones off-policy, which the importance ratio corrects. */
   readonly rolloutsPerOptimizerStep: number;
+  /** Optimizer steps of this rollout step that the trainer has behind it (a resumed run); default none. */
+  readonly done?: readonly OptimizerStep[];
+  /** Largest gradient norm of an update right now; default: any finite one. */
+  readonly largestNorm?: () => number;
+  /** Called after each optimizer step, with all so far. What it throws ends the rollout step there. */
+  readonly after?: (done: readonly OptimizerStep[]) => Promise<void>;
 }
 
 /** Trains on one batch of rollouts. `reference` is needed when the KL weight is not 0. Errors: EngineError. */
 export async function grpoStep(trainer: Trainer, reference: Scorer | undefined, input: GrpoStepInput): Promise<GrpoStepMetrics> {
-  const data = await withReferenceLogprobs(input.rollouts.map(makeDatum), reference);
-  const steps: Metrics[] = [];
-  let mismatch = 0;
-  for (let start = 0; start < data.length; start += input.rolloutsPerOptimizerStep) {
-    const batch = normaliseWeights(data.slice(start, start + input.rolloutsPerOptimizerStep), input.grpo.lossNormalisation);
-    const measured = measuringMismatch(grpoLoss(input.grpo));
-    const metrics = await trainer.forwardBackward(batch, measured.loss);
-    if (start === 0) mismatch = measured.largest();
-    steps.push({ ...metrics, ...(await trainer.optimStep(input.optimizer)) });
+  const data = input.rollouts.map(makeDatum);
+  const done = [...(input.done ?? [])];
+  const size = input.rolloutsPerOptimizerStep;
+  for (let start = done.length * size; start < data.length; start += size) {
+    const part = await withReferenceLogprobs(data.slice(start, start + size), reference);
+    const batch = normaliseWeights(part, input.grpo.lossNormalisation);
+    const step = await optimizerStep(trainer, batch, input);
+    done.push(step.skipped?.datum === undefined ? step : { ...step, skipped: shifted(step.skipped, start) });
+    await input.after?.(done);
   }
-  const mean = (key: string) => steps.reduce((sum, metrics) => sum + metrics[key], 0) / steps.length;
+  return summarise(
+    done,
+    data.reduce((sum, datum) => sum + countTrainedTokens(datum), 0),
+  );
+}
+
+/** One update from one batch, unless its numbers are bad. */
+async function optimizerStep(trainer: Trainer, batch: readonly Datum[], input: GrpoStepInput): Promise<OptimizerStep> {
+  const loss = grpoLoss(input.grpo);
+  const watched = watchLoss(loss, batch);
+  const metrics = await trainer.forwardBackward(batch, watched.loss);
+  const mismatch = watched.mismatch();
+  const offence = watched.offence();
+  if (offence !== undefined) {
+    await trainer.optimStep({ ...input.optimizer, skipAbove: -1 });
+    return { mismatch: 0, skipped: offence };
+  }
+  const bound = input.largestNorm?.() ?? Number.POSITIVE_INFINITY;
+  const { gradNorm, applied } = await trainer.optimStep({ ...input.optimizer, skipAbove: bound });
+  if (applied) return { metrics: { ...metrics, gradNorm }, mismatch };
+  if (Number.isFinite(gradNorm)) return { mismatch, skipped: { reason: "gradient spike", value: `${gradNorm}`, bound } };
+  const datum = await findOffender(trainer, batch, loss, input.optimizer);
+  return { mismatch, skipped: { reason: "gradient norm", value: `${gradNorm}`, datum } };
+}
+
+function shifted(skipped: SkippedUpdate, start: number): SkippedUpdate {
+  return { ...skipped, datum: skipped.datum === undefined ? undefined : skipped.datum + start };
+}
+
+function summarise(done: readonly OptimizerStep[], tokens: number): GrpoStepMetrics {
+  const applied = done.flatMap(({ metrics }) => (metrics === undefined ? [] : [metrics]));
+  const mean = (key: string) =>
+    applied.length === 0 ? 0 : applied.reduce((sum, metrics) => sum + metrics[key], 0) / applied.length;
+  const skippedUpdates = done.length - applied.length;
   return {
     loss: mean("loss"),
     klPenalty: mean("kl"),
@@ -53,8 +105,9 @@ export async function grpoStep(trainer: Trainer, reference: Scorer | undefined, 
     clipFractionHigh: mean("clipFractionHigh"),
     entropy: mean("entropyEstimate"),
     gradNorm: mean("gradNorm"),
-    samplerMismatch: mismatch,
-    tokens: data.reduce((sum, datum) => sum + countTrainedTokens(datum), 0),
+    samplerMismatch: done[0]?.mismatch ?? 0,
+    tokens,
+    ...(skippedUpdates > 0 ? { skippedUpdates } : {}),
   };
 }
 
@@ -62,16 +115,4 @@ async function withReferenceLogprobs(data: readonly Datum[], reference: Scorer |
   if (!reference) return data;
   const referenceLogprobs = await reference.logprobs(data);
   return data.map((datum, index) => attachReference(datum, referenceLogprobs[index]));
-}
-
-/** The same loss, which also remembers the largest |training − sampling logprob| it saw on trained tokens. */
-function measuringMismatch(loss: LossFn): { loss: LossFn; largest: () => number } {
-  let largest = 0;
-  return {
-    loss: (logprobs, datum) => {
-      largest = Math.max(largest, samplerMismatch([{ trainingLogprobs: logprobs, datum }]).maxDifference);
-      return loss(logprobs, datum);
-    },
-    largest: () => largest,
-  };
 }

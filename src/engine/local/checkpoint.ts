@@ -2,24 +2,20 @@
 // state.json, replaced last and in one rename, that names them. So a directory holds the old state or the new one at every instant.
 // It knows no run and no phase.
 
-import { createHash } from "node:crypto";
-import {
-  closeSync,
-  mkdirSync,
-  openSync,
-  readdirSync,
-  readFileSync,
-  readSync,
-  renameSync,
-  rmSync,
-  statSync,
-  writeFileSync,
-} from "node:fs";
+import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
-import { CheckpointError } from "../../util/errors.ts";
+import { CheckpointError, DataError } from "../../util/errors.ts";
+import { sumFile, writeFileAtomic } from "../../util/files.ts";
 import type { Buffer, Device } from "./device/types.ts";
 import type { ParameterSpec } from "./parameters.ts";
-import { readSafetensorsHeader, readTensor, type TensorInfo, type TensorToWrite, writeSafetensors } from "./safetensors.ts";
+import {
+  elements,
+  readSafetensorsHeader,
+  readTensor,
+  type TensorInfo,
+  type TensorToWrite,
+  writeSafetensors,
+} from "./safetensors.ts";
 import type { Weights } from "./weights.ts";
 
 /** The device memory of a training state; `m` and `v` have the layout of the weights' values. */
@@ -47,14 +43,68 @@ interface State {
 
 const MAX_STATE_BYTES = 1 << 20;
 
-/** Writes the state of optimizer step `step` into `dir`. Errors: EngineError when the disk refuses. */
+/** One tensor of a copied state: `length` f32 values from `begin`. */
+interface CopiedTensor {
+  readonly part: Part;
+  readonly name: string;
+  readonly shape: readonly number[];
+  readonly begin: number;
+  readonly length: number;
+}
+
+/** A training state in host memory that threads share, so that it is written while training goes on. */
+export interface StateCopy {
+  readonly step: number;
+  readonly memory: SharedArrayBuffer;
+  readonly tensors: readonly CopiedTensor[];
+}
+
+/** Bytes of a state's values. */
+export function stateBytes({ weights }: CheckpointTensors): number {
+  return PARTS.length * weights.specs.reduce((sum, { shape }) => sum + elements(shape) * 4, 0);
+}
+
+/** Copies the state of optimizer step `step`, into `reuse` where it is large enough. */
+export function copyState(step: number, tensors: CheckpointTensors, reuse?: SharedArrayBuffer): StateCopy {
+  const bytes = stateBytes(tensors);
+  const memory = reuse !== undefined && reuse.byteLength >= bytes ? reuse : new SharedArrayBuffer(bytes);
+  const values = new Float32Array(memory);
+  const copied: CopiedTensor[] = [];
+  let begin = 0;
+  for (const part of PARTS) {
+    for (const spec of tensors.weights.specs) {
+      const length = elements(spec.shape);
+      values.set(tensors.device.download(partOf(tensors, part, spec)) as Float32Array, begin);
+      copied.push({ part, name: spec.name, shape: spec.shape, begin, length });
+      begin += length;
+    }
+  }
+  return { step, memory, tensors: copied };
+}
+
+/** Writes a copied state into `dir`. Errors: DiskError. */
+export function writeStateCopy(dir: string, { step, memory, tensors }: StateCopy): void {
+  const values = new Float32Array(memory);
+  const partTensors = (part: Part) =>
+    tensors.flatMap(({ part: of, name, shape, begin, length }): TensorToWrite[] =>
+      of === part ? [{ name, shape, read: () => values.subarray(begin, begin + length) }] : [],
+    );
+  writeState(dir, step, partTensors);
+}
+
+/** Writes the state of optimizer step `step` into `dir`. Errors: DiskError. */
 export function writeCheckpoint(dir: string, step: number, tensors: CheckpointTensors): void {
+  const read = (part: Part, spec: ParameterSpec) => tensors.device.download(partOf(tensors, part, spec)) as Float32Array;
+  writeState(dir, step, (part) =>
+    tensors.weights.specs.map((spec) => ({ name: spec.name, shape: spec.shape, read: () => read(part, spec) })),
+  );
+}
+
+function writeState(dir: string, step: number, tensorsOf: (part: Part) => readonly TensorToWrite[]): void {
   mkdirSync(dir, { recursive: true });
-  const entries = PARTS.map((part): [Part, FileEntry] => [part, writePart(dir, part, tensors)]);
+  const entries = PARTS.map((part): [Part, FileEntry] => [part, writePart(dir, part, tensorsOf(part))]);
   const state: State = { format: 1, step, files: Object.fromEntries(entries) as Record<Part, FileEntry> };
-  const path = join(dir, "state.json");
-  writeFileSync(`${path}.partial`, `${JSON.stringify(state, null, 2)}\n`, { flush: true });
-  renameSync(`${path}.partial`, path);
+  writeFileAtomic(join(dir, "state.json"), `${JSON.stringify(state, null, 2)}\n`);
   const named = new Set(entries.map(([, entry]) => entry.file));
   for (const name of readdirSync(dir))
     if (/^(weights|m|v)-.*\.safetensors$/.test(name) && !named.has(name)) rmSync(join(dir, name));
@@ -76,16 +126,9 @@ export function readCheckpoint(dir: string, tensors: CheckpointTensors): number 
   return state.step;
 }
 
-function writePart(dir: string, part: Part, tensors: CheckpointTensors): FileEntry {
-  const toWrite = tensors.weights.specs.map((spec): TensorToWrite => {
-    return {
-      name: spec.name,
-      shape: spec.shape,
-      read: () => tensors.device.download(partOf(tensors, part, spec)) as Float32Array,
-    };
-  });
+function writePart(dir: string, part: Part, tensors: readonly TensorToWrite[]): FileEntry {
   const unnamed = join(dir, `${part}.new`);
-  const { bytes, sha256 } = writeSafetensors(unnamed, toWrite, "F32");
+  const { bytes, sha256 } = writeSafetensors(unnamed, tensors, "F32");
   const file = `${part}-${sha256.slice(0, 16)}.safetensors`;
   renameSync(unnamed, join(dir, file));
   return { file, bytes, sha256 };
@@ -102,9 +145,7 @@ function readState(dir: string): State {
     if (statSync(path).size > MAX_STATE_BYTES) throw new Error("a file that is too large");
     state = JSON.parse(readFileSync(path, "utf8")) as State;
   } catch (error) {
-    throw new CheckpointError(
-      `${path}: expected a training state, got ${(error as Error).message}. Start from an earlier phase.`,
-    );
+    throw new CheckpointError(`${path}: expected a training state, got ${(error as Error).message}. Start from an earlier one.`);
   }
   const complete = state?.format === 1 && Number.isSafeInteger(state.step) && PARTS.every((part) => isEntry(state.files?.[part]));
   if (!complete)
@@ -127,13 +168,13 @@ function verifiedHeader(dir: string, entry: FileEntry, specs: readonly Parameter
   if (bytes !== entry.bytes) {
     throw new CheckpointError(`${path}: expected ${entry.bytes} bytes, got ${bytes ?? "no file"}. Start from an earlier phase.`);
   }
-  const sha256 = sha256Of(path);
+  const { sha256 } = readable(() => sumFile(path));
   if (sha256 !== entry.sha256) {
     throw new CheckpointError(
       `${path}: expected SHA-256 ${entry.sha256}, got ${sha256}. It is damaged: start from an earlier phase.`,
     );
   }
-  const header = readSafetensorsHeader(path);
+  const header = readable(() => readSafetensorsHeader(path));
   for (const spec of specs) {
     const shape = header.get(spec.name)?.shape;
     if (shape?.join() === spec.shape.join()) continue;
@@ -144,14 +185,12 @@ function verifiedHeader(dir: string, entry: FileEntry, specs: readonly Parameter
   return header;
 }
 
-function sha256Of(path: string): string {
-  const hash = createHash("sha256");
-  const piece = new Uint8Array(1 << 22);
-  const fd = openSync(path, "r");
+/** A state whose file cannot be read is a damaged state. */
+function readable<T>(read: () => T): T {
   try {
-    for (let got = readSync(fd, piece); got > 0; got = readSync(fd, piece)) hash.update(piece.subarray(0, got));
-  } finally {
-    closeSync(fd);
+    return read();
+  } catch (error) {
+    if (error instanceof DataError) throw new CheckpointError(error.message, { cause: error });
+    throw error;
   }
-  return hash.digest("hex");
 }

@@ -26,6 +26,7 @@ import { LocalLive } from "./live-client.ts";
 import { packMicroBatches } from "./packed-batch.ts";
 import type { ModelInfo, NumberOptions, WireSequence } from "./protocol.ts";
 import { DEFAULT_SCHEDULER } from "./scheduler.ts";
+import { StateWriter } from "./state-writer.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 import { startWorker, type WorkerClient } from "./worker-client.ts";
 
@@ -65,6 +66,7 @@ export function createLocalEngine(options: LocalEngineOptions = {}): Engine {
 /** The engine over a started worker. */
 export class LocalEngine implements Engine {
   readonly #client: WorkerClient;
+  readonly #writer = new StateWriter();
   readonly #maxTokens: number;
 
   constructor(client: WorkerClient, maxTokensPerMicroBatch: number) {
@@ -77,15 +79,16 @@ export class LocalEngine implements Engine {
   }
 
   async openTrainer(dir: string): Promise<Trainer> {
-    return new LocalTrainer(this.#client, await this.#client.call("openTrainer", { dir }), this.#maxTokens);
+    return new LocalTrainer(this.#client, this.#writer, await this.#client.call("openTrainer", { dir }), this.#maxTokens);
   }
 
   async openTokenizer(dir: string): Promise<Tokenizer> {
     return loadTokenizer(dir);
   }
 
-  dispose(): Promise<void> {
-    return this.#client.close();
+  async dispose(): Promise<void> {
+    await this.#writer.close();
+    await this.#client.close();
   }
 }
 
@@ -145,13 +148,15 @@ class LocalSnapshot implements Snapshot {
 
 class LocalTrainer implements Trainer {
   readonly #client: WorkerClient;
+  readonly #writer: StateWriter;
   readonly #handle: number;
   readonly #maxTokens: number;
   /** Calls wait for the one before: a forward and its backward must not be parted. */
   #last: Promise<unknown> = Promise.resolve();
 
-  constructor(client: WorkerClient, info: ModelInfo, maxTokens: number) {
+  constructor(client: WorkerClient, writer: StateWriter, info: ModelInfo, maxTokens: number) {
     this.#client = client;
+    this.#writer = writer;
     this.#handle = info.handle;
     this.#maxTokens = maxTokens;
   }
@@ -189,8 +194,16 @@ class LocalTrainer implements Trainer {
     return new LocalSnapshot(this.#client, info, this.#maxTokens);
   }
 
+  /** Later calls go on as soon as the state is copied; the files are whole when the promise is fulfilled. */
   async saveState(dir: string): Promise<void> {
-    await this.#inOrder(() => this.#client.call("saveState", { handle: this.#handle, dir }));
+    const handle = this.#handle;
+    const { written } = await this.#inOrder(() =>
+      this.#writer.save(dir, {
+        copy: (maxBytes) => this.#client.call("copyState", { handle, maxBytes }),
+        direct: () => this.#client.call("saveState", { handle, dir }),
+      }),
+    );
+    await written;
   }
 
   async loadState(dir: string): Promise<void> {

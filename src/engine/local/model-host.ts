@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
 import { EngineError } from "../../util/errors.ts";
 import type { Completion, SnapshotOptions } from "../types.ts";
+import type { StateCopy } from "./checkpoint.ts";
 import { createCpuDevice } from "./device/cpu/device.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
@@ -36,6 +37,8 @@ export class ModelHost {
   readonly #tokenizers = new Map<string, LocalTokenizer | undefined>();
   #device: Device | undefined;
   #nextHandle = 1;
+  /** Host memory of the last copied state. */
+  #stateMemory: SharedArrayBuffer | undefined;
 
   /** `tell` takes the news of live sessions. */
   constructor(options: WorkerOptions, tell: (message: LiveMessage) => void) {
@@ -61,6 +64,7 @@ export class ModelHost {
       snapshot: ({ handle, precision }) =>
         this.#host({ model: this.#trainer(handle).snapshot(this.#format(precision)), dir: this.#find(handle).dir }),
       saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
+      copyState: ({ handle, maxBytes }) => this.#copyState(handle, maxBytes),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
       exportModel: ({ handle, dir, dtype }) => void this.#trainer(handle).exportModel(dir, dtype),
       openLive: (input) => this.#openLive(input),
@@ -109,6 +113,12 @@ export class ModelHost {
     const { trainer } = this.#find(handle);
     if (trainer === undefined) throw new EngineError(`internal: model ${handle} does not train`);
     return trainer;
+  }
+
+  #copyState(handle: number, maxBytes: number): StateCopy | undefined {
+    const copy = this.#trainer(handle).copyState(maxBytes, this.#stateMemory);
+    this.#stateMemory = copy?.memory ?? this.#stateMemory;
+    return copy;
   }
 
   #close(handle: number): void {

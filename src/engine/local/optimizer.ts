@@ -25,12 +25,17 @@ export class AdamW {
 
   /**
    * One update of all parameters (weight decay on all) from the accumulated gradient, which is cleared; panels are renewed.
-   * Errors: EngineError when the gradient's norm is not finite; then weights and moments are as before and the gradient is cleared.
+   * `skipAbove` may hold it back; see AdamWParams. Errors: EngineError when the gradient's norm is not finite; then weights and moments are as before and the gradient is cleared.
    */
   update(params: AdamWParams): StepStats {
     const { values, gradients } = this.#weights;
     if (gradients === undefined) throw new Error("internal: optimizer on frozen weights");
     const gradNorm = Math.sqrt(this.#device.sumSquares(gradients, gradients.length));
+    const { skipAbove } = params;
+    if (skipAbove !== undefined && !(gradNorm <= skipAbove && Number.isFinite(gradNorm))) {
+      this.#device.zero(gradients);
+      return { gradNorm, applied: false };
+    }
     if (!Number.isFinite(gradNorm)) {
       this.#device.zero(gradients);
       throw new EngineError(
@@ -43,7 +48,7 @@ export class AdamW {
     const step = { learningRate, beta1, beta2, epsilon, weightDecay, step: this.step, gradScale };
     this.#device.adamW(values, gradients, this.m, this.v, values.length, step);
     this.#weights.repack();
-    return { gradNorm };
+    return { gradNorm, applied: true };
   }
 
   /** Forgets moments and step count. */

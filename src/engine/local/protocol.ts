@@ -20,6 +20,7 @@ import type {
   SnapshotOptions,
   StepStats,
 } from "../types.ts";
+import type { StateCopy } from "./checkpoint.ts";
 import type { LiveReport } from "./live-slots.ts";
 
 /** What the worker is started with. */
@@ -85,6 +86,8 @@ export interface EngineCalls {
   resetOptimizer: { input: OnModel; output: undefined };
   snapshot: { input: OnModel & SnapshotOptions; output: ModelInfo };
   saveState: { input: OnModel & { dir: string }; output: undefined };
+  /** The state for another thread to write; undefined when it is larger than `maxBytes`. The memory of the last copy is used again. */
+  copyState: { input: OnModel & { maxBytes: number }; output: StateCopy | undefined };
   loadState: { input: OnModel & { dir: string }; output: undefined };
   exportModel: { input: OnModel & { dir: string } & ExportOptions; output: undefined };
   openLive: { input: OnModel & { reportMs: number; cacheBytes?: number }; output: LiveInfo };

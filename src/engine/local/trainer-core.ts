@@ -2,7 +2,7 @@
 // the optimizer step, and resumable state. It runs inside the engine's worker; it knows no loss, no thread and no role.
 
 import type { AdamWParams, StepStats } from "../types.ts";
-import { type CheckpointTensors, readCheckpoint, writeCheckpoint } from "./checkpoint.ts";
+import { type CheckpointTensors, copyState, readCheckpoint, type StateCopy, stateBytes, writeCheckpoint } from "./checkpoint.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { parseModelConfig } from "./hf-config.ts";
 import { type ExportDType, randomTensors, writeModelDirectory } from "./model-files.ts";
@@ -63,6 +63,12 @@ export class TrainerCore {
   /** Writes weights in f32, moments and step count; `dir` holds either the old state or the new one at every instant. */
   saveState(dir: string): void {
     writeCheckpoint(dir, this.#optimizer.step, this.#checkpointTensors());
+  }
+
+  /** The state in host memory (that of `reuse` where it is large enough), or undefined when it is more than `maxBytes`. */
+  copyState(maxBytes: number, reuse?: SharedArrayBuffer): StateCopy | undefined {
+    const tensors = this.#checkpointTensors();
+    return stateBytes(tensors) > maxBytes ? undefined : copyState(this.#optimizer.step, tensors, reuse);
   }
 
   /** Restores what `saveState` wrote; an accumulated gradient is dropped. Errors: CheckpointError, before anything has changed. */

@@ -149,10 +149,14 @@ export class WorkerClient {
 
 /** Starts the compiled worker; from the sources (tests) it is the one in dist/. Errors: EngineError when dist/ lacks it. */
 export function startWorker(options: WorkerOptions): WorkerClient {
+  return new WorkerClient(startThread("worker", options));
+}
+
+/** Starts a thread of this folder from its compiled file. Errors: EngineError when dist/ lacks it. */
+export function startThread(name: string, data?: unknown): Worker {
   const here = fileURLToPath(import.meta.url);
-  const compiled = here.endsWith(".ts")
-    ? join(dirname(here), "..", "..", "..", "dist", "engine", "local", "worker.js")
-    : join(dirname(here), "worker.js");
+  const folder = here.endsWith(".ts") ? join(dirname(here), "..", "..", "..", "dist", "engine", "local") : dirname(here);
+  const compiled = join(folder, `${name}.js`);
   if (!existsSync(compiled)) throw new EngineError(`${compiled}: expected the compiled worker, got none. Run npm run build.`);
-  return new WorkerClient(new Worker(compiled, { workerData: options }));
+  return new Worker(compiled, { workerData: data });
 }
