@@ -71,15 +71,15 @@ export async function findOffender(
   loss: LossFn,
   optimizer: AdamWParams,
 ): Promise<number | undefined> {
-  const isFinite = async (from: number, to: number) => {
+  const finite = async (from: number, to: number) => {
     await trainer.forwardBackward(data.slice(from, to), loss);
     return Number.isFinite((await trainer.optimStep({ ...optimizer, skipAbove: -1 })).gradNorm);
   };
   let [low, high] = [0, data.length];
   while (high - low > 1) {
     const middle = (low + high) >> 1;
-    if (await isFinite(low, middle)) low = middle;
+    if (await finite(low, middle)) low = middle;
     else high = middle;
   }
-  return (await isFinite(low, high)) ? undefined : low;
+  return (await finite(low, high)) ? undefined : low;
 }
