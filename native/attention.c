@@ -1,67 +1,216 @@
 // Attention of query rows over the keys each row may see: a shared prefix, then its own segment, both rows of one key/value buffer.
-// Scores, their maximum, their sum and the weighted values all go by the key's index in that sequence, so a split into two
-// segments, other rows and threads cannot change a bit.
+// Rows with one prefix stand in a block that reads it once; so do neighbouring rows of one causal sequence for their own keys.
+// Order: a score is a chain over E; keys go in blocks of KEY_BLOCK by their index in the row's sequence. Within a block maximum, sum and
+// weighted values go by index; blocks are merged in ascending order. So a split into two segments, other rows and threads cannot change a bit.
 #include "attention.h"
-
-#define ROW_BLOCK 4
 
 typedef struct {
   rz_context *ctx;
   float *out, *lse;
-  const float *q, *k, *v;
+  const float *q;
+  const void *k, *v;
+  int bf16;
   const int32_t *prefix_start, *prefix_length, *start, *length;
-  long rows, heads, kv_heads, head_dim;
+  long rows, heads, kv_heads, dim, group;
   float scale;
-  long width; // of a row of scores in scratch
+  const int32_t *blocks; // first row of each block, and where the last one ends
+  long block_count, queries, kv_step;
 } attention_job;
 
-static long round_lanes(long n) { return (n + LANES - 1) & -LANES; }
+// One block of rows for one key/value head. `own` results are those of one key block, before they are merged.
+typedef struct {
+  const attention_job *job;
+  long row, rows, prefix, prefix_start;
+  head_rows keys, values;
+  float *q, *scores, *sums, *own, *panel;
+  float *max, *total, *own_max, *own_total; // per query
+} row_block;
 
-// Row r, the query heads of key/value head kv.
-static void attend(const attention_job *j, long r, long kv, float *scratch) {
-  long dim = j->head_dim, stride = j->kv_heads * dim, group = j->heads / j->kv_heads, head = r * j->heads + kv * group;
-  long prefix = j->prefix_length[r], own = j->length[r];
-  long prefix_at = prefix ? j->prefix_start[r] * stride + kv * dim : 0, own_at = own ? j->start[r] * stride + kv * dim : 0;
-  float *sums = scratch, *scores = scratch + round_lanes(group);
-  for (long g = 0; g < group; g++) {
-    const float *q = j->q + (head + g) * dim;
-    float *s = scores + g * j->width, max;
-    score_keys(s, q, j->k + prefix_at, prefix, stride, dim, j->scale);
-    score_keys(s + prefix, q, j->k + own_at, own, stride, dim, j->scale);
-    sums[g] = soften(s, prefix + own, &max);
-    j->lse[head + g] = max + log_positive(sums[g]);
+// Keys [first, first + n) of the buffers for queries [t0, t1), at `column` of the scores. The row of t0 sees the first `seen` of them, each
+// later row one more.
+typedef struct {
+  long t0, t1, first, n, column, seen;
+} key_part;
+
+static void score_part(const row_block *b, const key_part *p) {
+  long dim = b->job->dim, width = p->t1 - p->t0 <= FEW ? WIDE_PANEL : PANEL;
+  for (long j = 0; j < p->n; j += width) {
+    long n = least(width, p->n - j), from = p->t0 + most(0, j + 1 - p->seen) * b->job->group;
+    rz_pack_keys(b->panel, width, &b->keys, p->first + j, n);
+    rz_tiles(p->t1 - from, (n + VL - 1) / VL, dim, b->q + from * dim, dim, b->panel, width,
+             b->scores + from * SCORE_STRIDE + p->column + j, SCORE_STRIDE, 0);
   }
-  segment values[2] = {{j->v + prefix_at, prefix}, {j->v + own_at, own}};
-  weighted_sum(j->out + head * dim, scores, j->width, sums, values, stride, dim, group);
+}
+
+// One tile of queries: what its first row sees for all of them, then what each later row sees beyond it.
+static void weigh_tile(const row_block *b, const key_part *p, long t, long mr, long nv, const float *v, long ldv, float *to, long ldt, int load_c) {
+  long group = b->job->group, row = (t - p->t0) / group;
+  long common = least(p->seen + row, p->n);
+  const float *weights = b->scores + t * SCORE_STRIDE + p->column;
+  rz_tile(mr, nv)(common, weights, SCORE_STRIDE, v, ldv, to, ldt, load_c);
+  if (common == p->n) return;
+  for (long i = (row + 1) * group + p->t0 - t; i < mr; i += group) {
+    long more = least(p->seen + (t + i - p->t0) / group, p->n) - common;
+    rz_tile(least(group, mr - i), nv)(more, weights + i * SCORE_STRIDE + common, SCORE_STRIDE, v + common * ldv, ldv, to + i * ldt, ldt, 1);
+  }
+}
+
+static void weigh_part(const row_block *b, const key_part *p, float *to, int load_c) {
+  long dim = b->job->dim, ldt = round_to(dim, VL), m = p->t1 - p->t0, few = m <= FEW, width = few ? WIDE_PANEL : PANEL;
+  // Few queries do not repay copying the values.
+  int direct = !b->values.bf16 && dim % VL == 0 && m <= 2 * FEW;
+  long tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
+  for (long e = 0; e < dim; e += width) {
+    long nv = (least(width, dim - e) + VL - 1) / VL, ldv = direct ? b->values.stride : width;
+    const float *v = direct ? (const float *)b->values.at + p->first * ldv + e : b->panel;
+    if (!direct) rz_pack_values(b->panel, width, &b->values, p->first, p->n, e);
+    for (long i = 0; i < tiles; i++) {
+      long t = p->t0 + i * m / tiles, mr = p->t0 + (i + 1) * m / tiles - t;
+      weigh_tile(b, p, t, mr, nv, v, ldv, to + t * ldt + e, ldt, load_c);
+    }
+  }
+}
+
+// scores become exp(scores · scale - max); *total is their sum by j mod 16. Reads and writes up to 15 floats past n.
+static void soften(float *scores, long n, float scale, float *max, float *total) {
+  vf top = splat(-INFINITY);
+  lanes16 sum = {};
+  for (long j = 0; j < n; j += VL) top = max_v(load_upto(scores + j, n - j, -INFINITY) * scale, top);
+  *max = max_lanes(top);
+  for (long j = 0; j < n; j += LANES) {
+UNROLL
+    for (int i = 0; i < PARTS; i++) {
+      long at = j + i * VL;
+      vf p = exp_v(load_upto(scores + at, n - at, -INFINITY) * scale - *max);
+      store(scores + at, p);
+      sum.part[i] += p;
+    }
+  }
+  *total = sum_lanes(sum);
+}
+
+// Takes the results of one more key block of query t into those of the blocks before it.
+static void merge(const row_block *b, long t) {
+  long ldt = round_to(b->job->dim, VL);
+  float top = b->max[t] > b->own_max[t] ? b->max[t] : b->own_max[t];
+  float old[VL] = {b->max[t] - top, b->own_max[t] - top};
+  vf factors = exp_v(load(old));
+  memcpy(old, &factors, sizeof old);
+  float *sums = b->sums + t * ldt, *own = b->own + t * ldt;
+  for (long e = 0; e < ldt; e += VL) store(sums + e, fma_v(load(own + e), splat(old[1]), load(sums + e) * old[0]));
+  b->total[t] = b->total[t] * old[0] + b->own_total[t] * old[1];
+  b->max[t] = top;
+}
+
+// Calls `part` for the keys of block [low, low + KEY_BLOCK) that lie in the rows' own segments, one causal run of rows after another.
+static void own_parts(const row_block *b, long low, float *to, int load_c) {
+  const attention_job *j = b->job;
+  const int32_t *start = j->start + b->row, *length = j->length + b->row;
+  long from = most(low - b->prefix, 0), end = low + KEY_BLOCK - b->prefix; // of the own segment
+  for (long i = 0, next; i < b->rows; i = next) {
+    for (next = i + 1; next < b->rows && start[next] == start[i] && length[next] == length[next - 1] + 1;) next++;
+    long n = least(end, length[next - 1]) - from, first = i + most(0, from + 1 - length[i]); // rows before see none of these
+    if (n <= 0) continue;
+    key_part p = {first * j->group, next * j->group, start[i] + from, n, b->prefix + from - low, length[first] - from};
+    if (to) weigh_part(b, &p, to, load_c);
+    else score_part(b, &p);
+  }
+}
+
+static void key_block(const row_block *b, long low) {
+  const attention_job *j = b->job;
+  long shared = least(b->prefix - low, KEY_BLOCK);
+  key_part p = {0, b->rows * j->group, b->prefix_start + low, shared, 0, shared};
+  float *to = low ? b->own : b->sums, *max = low ? b->own_max : b->max, *total = low ? b->own_total : b->total;
+  if (shared > 0) score_part(b, &p);
+  if (shared < KEY_BLOCK) own_parts(b, low, NULL, 0);
+  for (long t = 0; t < b->rows * j->group; t++) {
+    long n = least(b->prefix + j->length[b->row + t / j->group] - low, KEY_BLOCK);
+    if (n > 0) soften(b->scores + t * SCORE_STRIDE, n, j->scale, max + t, total + t);
+  }
+  if (shared > 0) weigh_part(b, &p, to, 0);
+  if (shared < KEY_BLOCK) own_parts(b, low, to, shared > 0);
+  for (long t = 0; low && t < b->rows * j->group; t++)
+    if (b->prefix + j->length[b->row + t / j->group] > low) merge(b, t);
+}
+
+static void attend(const row_block *b, long kv) {
+  const attention_job *j = b->job;
+  long dim = j->dim, group = j->group, longest = 0, ldt = round_to(dim, VL);
+  for (long r = 0; r < b->rows; r++) {
+    memcpy(b->q + r * group * dim, j->q + ((b->row + r) * j->heads + kv * group) * dim, (size_t)(group * dim) * sizeof(float));
+    longest = most(longest, b->prefix + j->length[b->row + r]);
+  }
+  for (long low = 0; low < longest; low += KEY_BLOCK) key_block(b, low);
+  for (long t = 0; t < b->rows * group; t++) {
+    long at = (b->row + t / group) * j->heads + kv * group + t % group;
+    j->lse[at] = b->max[t] + log_positive(b->total[t]);
+    for (long e = 0; e < dim; e += VL) store_upto(j->out + at * dim + e, load(b->sums + t * ldt + e) / b->total[t], dim - e);
+  }
 }
 
 static void attention_item(void *arg, long item, int thread) {
-  attention_job *j = arg;
-  for (long r = item * ROW_BLOCK; r < j->rows && r < (item + 1) * ROW_BLOCK; r++)
-    for (long kv = 0; kv < j->kv_heads; kv++) attend(j, r, kv, rz_scratch(j->ctx, thread));
+  const attention_job *j = arg;
+  long parts = (j->kv_heads + j->kv_step - 1) / j->kv_step, dim = j->dim, ldt = round_to(dim, VL), n = round_to(j->queries, LANES);
+  // The last rows of a sequence see most keys: they come first.
+  long block = j->block_count - 1 - item / parts, kv = item % parts * j->kv_step, row = j->blocks[block];
+  row_block b = {.job = j, .row = row, .rows = j->blocks[block + 1] - row, .prefix = j->prefix_length[row], .prefix_start = j->prefix_start[row]};
+  b.max = rz_scratch(j->ctx, thread), b.total = b.max + n, b.own_max = b.total + n, b.own_total = b.own_max + n;
+  b.panel = b.own_total + n;
+  b.sums = b.panel + WIDE_PANEL * most(dim, KEY_BLOCK), b.own = b.sums + n * ldt;
+  b.scores = b.own + n * ldt, b.q = b.scores + n * SCORE_STRIDE;
+  for (long end = least(kv + j->kv_step, j->kv_heads); kv < end; kv++) {
+    b.keys = rows_of_head(j->k, kv, j->kv_heads, dim, j->bf16), b.values = rows_of_head(j->v, kv, j->kv_heads, dim, j->bf16);
+    attend(&b, kv);
+  }
 }
 
-// Segments inside the buffer and not empty together; *longest is the most keys of a row, *total those of all rows.
-static int check_segments(const attention_job *j, long limit, long *longest, double *total) {
+static size_t scratch_floats(const attention_job *j) {
+  size_t n = (size_t)round_to(j->queries, LANES), dim = (size_t)j->dim;
+  return n * (4 + 2 * (size_t)round_to(j->dim, VL) + SCORE_STRIDE + dim) + WIDE_PANEL * (size_t)most(j->dim, KEY_BLOCK) + LANES;
+}
+
+// Segments inside the buffer and not empty together; *total is the number of keys of all rows.
+static int check_segments(const attention_job *j, long limit, double *total) {
   for (long r = 0; r < j->rows; r++) {
     long a = j->prefix_start[r], an = j->prefix_length[r], b = j->start[r], bn = j->length[r];
     if (an < 0 || bn < 0 || an + bn < 1 || (an && (a < 0 || a + an > limit)) || (bn && (b < 0 || b + bn > limit))) return RZ_BAD_INDEX;
-    if (an + bn > *longest) *longest = an + bn;
     *total += (double)(an + bn);
   }
   return RZ_OK;
 }
 
-int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const float *k, const float *v, const int32_t *prefix_start,
+// Cuts the rows into blocks of at most `rows` that share a prefix, or without one, their own keys.
+static long cut(const attention_job *j, int32_t *blocks, long rows) {
+  long count = 0;
+  for (long r = 0, first = 0; r < j->rows; r++) {
+    int prefix = j->prefix_length[r] > 0 || (r && j->prefix_length[r - 1] > 0);
+    int same = r && (prefix ? j->prefix_length[r] == j->prefix_length[r - 1] && j->prefix_start[r] == j->prefix_start[r - 1]
+                            : j->start[r] == j->start[r - 1]);
+    if (same && r - first < rows) continue;
+    blocks[count++] = (int32_t)r;
+    first = r;
+  }
+  blocks[count] = (int32_t)j->rows;
+  return count;
+}
+
+int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const void *k, const void *v, const int32_t *prefix_start,
                  const int32_t *prefix_length, const int32_t *start, const int32_t *length, long rows, long heads, long kv_heads,
-                 long head_dim, float scale, long limit) {
-  attention_job j = {ctx, out, lse, q, k, v, prefix_start, prefix_length, start, length, rows, heads, kv_heads, head_dim, scale, 0};
-  long longest = 0;
+                 long head_dim, float scale, long limit, int bf16) {
+  attention_job j = {.ctx = ctx, .out = out, .lse = lse, .q = q, .k = k, .v = v, .bf16 = bf16, .prefix_start = prefix_start,
+                     .prefix_length = prefix_length, .start = start, .length = length, .rows = rows, .heads = heads, .kv_heads = kv_heads,
+                     .dim = head_dim, .group = heads / kv_heads, .scale = scale};
   double total = 0;
-  if (check_segments(&j, limit, &longest, &total) != RZ_OK) return RZ_BAD_INDEX;
-  long group = heads / kv_heads;
-  j.width = round_lanes(longest) + 2 * LANES; // score_keys writes past its keys
-  if (rz_reserve(ctx, (size_t)(round_lanes(group) + group * j.width) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
-  rz_parallel(ctx, attention_item, &j, (rows + ROW_BLOCK - 1) / ROW_BLOCK, total * (double)(heads * head_dim) / 4);
+  if (check_segments(&j, limit, &total) != RZ_OK) return RZ_BAD_INDEX;
+  int32_t *blocks = rz_shared(ctx, (size_t)(rows + 1) * sizeof(int32_t));
+  if (!blocks) return RZ_OUT_OF_MEMORY;
+  long threads = rz_threads(ctx), block_rows = most(1, QUERY_BLOCK / j.group);
+  j.block_count = cut(&j, blocks, block_rows);
+  while (threads > 1 && j.block_count * kv_heads < 4 * threads && block_rows > 8) j.block_count = cut(&j, blocks, block_rows /= 2);
+  j.blocks = blocks, j.queries = least(block_rows, rows) * j.group;
+  j.kv_step = j.block_count >= 8 * threads ? kv_heads : 1;
+  if (rz_reserve(ctx, scratch_floats(&j) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  rz_parallel(ctx, attention_item, &j, j.block_count * ((kv_heads + j.kv_step - 1) / j.kv_step), total * (double)(heads * head_dim) / 8);
   return RZ_OK;
 }

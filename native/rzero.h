@@ -65,13 +65,13 @@ RZ_EXPORT int rz_rope(rz_context *ctx, float *x, const float *cos, const float *
 RZ_EXPORT void rz_swiglu(rz_context *ctx, float *y, const float *gate, const float *up, long count);
 RZ_EXPORT void rz_swiglu_backward(rz_context *ctx, float *dgate, float *dup, const float *dy, const float *gate, const float *up, long count);
 
-// --- attention (attention.c, attention-backward.c); `limit` is the number of key/value rows ---
-RZ_EXPORT int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const float *k, const float *v,
+// --- attention (attention.c, attention-backward.c); `limit` is the number of key/value rows; `bf16` says that k and v are bf16, not f32 ---
+RZ_EXPORT int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const void *k, const void *v,
                            const int32_t *prefix_start, const int32_t *prefix_length, const int32_t *start, const int32_t *length, long rows,
-                           long heads, long kv_heads, long head_dim, float scale, long limit);
+                           long heads, long kv_heads, long head_dim, float scale, long limit, int bf16);
 RZ_EXPORT int rz_attention_backward(rz_context *ctx, float *dq, float *dk, float *dv, const float *dout, const float *out, const float *lse,
-                                    const float *q, const float *k, const float *v, const int32_t *offsets, long sequences, long rows,
-                                    long heads, long kv_heads, long head_dim, float scale);
+                                    const float *q, const void *k, const void *v, const int32_t *offsets, const int32_t *prefix,
+                                    long sequences, long rows, long heads, long kv_heads, long head_dim, float scale, int bf16);
 
 // --- vocabulary (logprob.c, sampling.c) ---
 RZ_EXPORT int rz_logprob(rz_context *ctx, float *logprobs, float *lse, const float *logits, const int32_t *targets, long rows, long vocab);

@@ -1,7 +1,7 @@
 // Attention, vocabulary and optimizer ops of the CPU device: checked calls into native/{attention,logprob,sampling,adamw}.c.
 
 import { EngineError } from "../../../../util/errors.ts";
-import type { AttentionShape, Device } from "../types.ts";
+import type { AttentionShape, Buffer, Device } from "../types.ts";
 import type { Kernels } from "./kernels.ts";
 import { at, check } from "./memory.ts";
 
@@ -13,6 +13,9 @@ function checkShape({ queryHeads, kvHeads, headDim }: AttentionShape): void {
   }
 }
 
+/** 1 when keys and values are bf16; `at` checks that both are what is said here. */
+const isBf16 = (k: Buffer): 0 | 1 => (k.dtype === "bf16" ? 1 : 0);
+
 /** The attention ops over the native context `ctx`. */
 export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attention" | "attentionBackward"> {
   return {
@@ -21,7 +24,8 @@ export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attent
       const { rows, queryHeads, kvHeads, headDim, scale } = shape;
       const size = rows * queryHeads * headDim;
       const limit = Math.floor(Math.min(k.length, v.length) / (kvHeads * headDim));
-      const [o, l, query, keys, values] = [at(out, size), at(lse, rows * queryHeads), at(q, size), at(k, 0), at(v, 0)];
+      const dtype = isBf16(k) ? "bf16" : "f32";
+      const [o, l, query, keys, values] = [at(out, size), at(lse, rows * queryHeads), at(q, size), at(k, 0, dtype), at(v, 0, dtype)];
       const { prefixStart, prefixLength, start, length } = segments;
       const [ps, pl, s, n] = [
         at(prefixStart, rows, "i32"),
@@ -29,20 +33,23 @@ export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attent
         at(start, rows, "i32"),
         at(length, rows, "i32"),
       ];
-      check(
-        native.attention(ctx, o, l, query, keys, values, ps, pl, s, n, rows, queryHeads, kvHeads, headDim, scale, limit),
-        "attention",
-      );
+      const sizes = [rows, queryHeads, kvHeads, headDim, scale, limit, isBf16(k)];
+      check(native.attention(ctx, o, l, query, keys, values, ps, pl, s, n, ...sizes), "attention");
     },
     attentionBackward: (dq, dk, dv, dout, out, lse, q, k, v, sequences, shape) => {
       checkShape(shape);
       const { rows, queryHeads, kvHeads, headDim, scale } = shape;
       const [qs, ks] = [rows * queryHeads * headDim, rows * kvHeads * headDim];
       const [toQ, toK, toV, from] = [at(dq, qs), at(dk, ks), at(dv, ks), at(dout, qs)];
-      const [o, l, query, keys, values] = [at(out, qs), at(lse, rows * queryHeads), at(q, qs), at(k, ks), at(v, ks)];
-      const bounds = at(sequences.offsets, sequences.count + 1, "i32");
-      const sizes = [sequences.count, rows, queryHeads, kvHeads, headDim, scale];
-      check(native.attentionBackward(ctx, toQ, toK, toV, from, o, l, query, keys, values, bounds, ...sizes), "attentionBackward");
+      const dtype = isBf16(k) ? "bf16" : "f32";
+      const [o, l, query, keys, values] = [at(out, qs), at(lse, rows * queryHeads), at(q, qs), at(k, ks, dtype), at(v, ks, dtype)];
+      const { count, offsets, prefix } = sequences;
+      const [bounds, parents] = [at(offsets, count + 1, "i32"), at(prefix, count, "i32")];
+      const sizes = [count, rows, queryHeads, kvHeads, headDim, scale, isBf16(k)];
+      check(
+        native.attentionBackward(ctx, toQ, toK, toV, from, o, l, query, keys, values, bounds, parents, ...sizes),
+        "attentionBackward",
+      );
     },
   };
 }
