@@ -7,14 +7,16 @@ import { afterAll, describe, expect, it } from "vitest";
 import { benchGemm } from "../../src/engine/local/device/cpu/bench-gemm.ts";
 import { cpuInfo } from "../../src/engine/local/device/cpu/cpu-info.ts";
 import { createCpuDevice, measurePeak } from "../../src/engine/local/device/cpu/device.ts";
-import { attentionBackwardCase, deviceCases, linearCases, noise } from "./device-cases.ts";
-import { deviceContract, runCase, sameBits } from "./device-contract.ts";
+import { attentionBackwardCase, attentionCases } from "./attention-cases.ts";
+import { deviceCases, linearCases, noise } from "./device-cases.ts";
+import { deviceContract } from "./device-contract.ts";
+import { runCase, sameBits } from "./device-runs.ts";
 
 /** The bits of each op's cases on any CPU with fused multiply-add. */
 const DIGESTS = {
   add: "f699d5f3",
-  attention: "ba2e7bd0",
-  attentionBackward: "2e95cad2",
+  attention: "ce07131d",
+  attentionBackward: "73113c8d",
   biasBackward: "291665de",
   cast: "9c2ed0aa",
   embedding: "c162aaef",
@@ -43,8 +45,14 @@ describe("cpu device", () => {
   });
 
   it("gives the same bits on 1, 2 and 5 threads", () => {
-    const larger = [...linearCases(300, 1100, 800), ...linearCases(1500, 70, 60), attentionBackwardCase([200, 3, 300], 4, 2, 32)];
-    for (const each of [...deviceCases(), ...larger]) {
+    const children = [...Array(40).keys()];
+    const larger = [
+      ...linearCases(300, 1100, 800),
+      ...linearCases(1500, 70, 60),
+      attentionBackwardCase([200, 3, 300], [4, 2, 32]),
+      attentionBackwardCase([90, ...children.map((c) => 20 + ((c * 37) % 80))], [4, 2, 32], [-1, ...children.map(() => 0)]),
+    ];
+    for (const each of [...deviceCases(), ...attentionCases(), ...larger]) {
       const expected = runCase(one, each);
       for (const device of [two, five]) {
         const actual = runCase(device, each);
@@ -113,7 +121,7 @@ describe("cpu device", () => {
     () => {
       // They are the same from gcc and clang, with AVX-512, AVX2 and NEON. One changes only with its op's order of operations or cases.
       const digests: Record<string, ReturnType<typeof createHash>> = {};
-      for (const each of deviceCases()) {
+      for (const each of [...deviceCases(), ...attentionCases()]) {
         const op = each.name.split(" ")[0];
         if (/^(rope|adamW)/.test(op)) continue; // their inputs come from cos and pow
         digests[op] ??= createHash("sha256");

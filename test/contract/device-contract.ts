@@ -6,43 +6,10 @@ import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import type { Device, Buffer as DeviceBuffer } from "../../src/engine/local/device/types.ts";
 import { EngineError } from "../../src/util/errors.ts";
-import { type Buffers, type DeviceCase, deviceCases, noise, sampleCase } from "./device-cases.ts";
+import { attentionCases, attentionExactness } from "./attention-cases.ts";
+import { deviceCases, noise, sampleCase } from "./device-cases.ts";
+import { distance, runCase, sameBits, uploaded, type Values } from "./device-runs.ts";
 import { createReferenceDevice, toBf16 } from "./reference-device.ts";
-
-type Values = Float32Array | Int32Array;
-
-/** Runs a case and returns its outputs. Frees all it took. */
-export function runCase(device: Device, one: DeviceCase): Record<string, Values> {
-  const buffers: Buffers = {};
-  for (const [name, data] of Object.entries(one.inputs)) buffers[name] = uploaded(device, data, one.bf16?.includes(name));
-  one.run(device, buffers);
-  const outputs = Object.fromEntries(one.outputs.map((name) => [name, device.download(buffers[name])]));
-  for (const buffer of Object.values(buffers)) device.free(buffer);
-  return outputs;
-}
-
-function uploaded(device: Device, data: Values, bf16 = false): DeviceBuffer {
-  const buffer = device.alloc(bf16 ? "bf16" : data instanceof Int32Array ? "i32" : "f32", data.length);
-  device.upload(buffer, data);
-  return buffer;
-}
-
-/** Largest difference, relative to the largest magnitude of `expected` and at least 1; NaN anywhere gives Infinity. */
-export function distance(actual: Values, expected: Values): number {
-  let scale = 1;
-  let worst = 0;
-  for (let i = 0; i < expected.length; i++) {
-    scale = Math.max(scale, Math.abs(expected[i]));
-    const d = Math.abs(actual[i] - expected[i]);
-    worst = Number.isNaN(d) ? Number.POSITIVE_INFINITY : Math.max(worst, d);
-  }
-  return worst / scale;
-}
-
-/** Whether two arrays have the same bytes (faster than `toEqual` on large arrays, and -0 is not 0). */
-export function sameBits(a: Values, b: Values): boolean {
-  return Buffer.from(a.buffer, a.byteOffset, a.byteLength).equals(Buffer.from(b.buffer, b.byteOffset, b.byteLength));
-}
 
 /** Declares the tests of the device contract. */
 export function deviceContract(name: string, makeDevice: () => Device): void {
@@ -55,7 +22,7 @@ export function deviceContract(name: string, makeDevice: () => Device): void {
       expect(device.allocatedBytes).toBe(0);
       device.dispose();
     });
-    for (const one of deviceCases()) {
+    for (const one of [...deviceCases(), ...attentionCases()]) {
       it(`${one.name} is near the reference`, () => {
         const [actual, expected] = [runCase(device, one), runCase(createReferenceDevice(), one)];
         for (const output of one.outputs) {
@@ -66,6 +33,7 @@ export function deviceContract(name: string, makeDevice: () => Device): void {
     }
     memoryTests(() => device);
     exactnessTests(() => device);
+    attentionExactness(() => device);
   });
 }
 
@@ -195,26 +163,6 @@ function partOfRows(d: Device, first: number, count: number): Record<string, Val
   return outputs;
 }
 
-/** Attention of causal rows [first, 120), the first `prefix` keys given as the prefix segment. */
-function causalAttention(d: Device, first: number, prefix: number): Values[] {
-  const shape = { rows: 120 - first, queryHeads: 4, kvHeads: 2, headDim: 32, scale: 0.2 };
-  const rows = Array.from({ length: shape.rows }, (_, r) => r);
-  const prefixes = rows.map((r) => Math.min(prefix, first + r));
-  const [q, k, v] = [uploaded(d, noise(120 * 128, 63)), uploaded(d, noise(121 * 64, 64)), uploaded(d, noise(121 * 64, 65))];
-  const column = (values: number[]): DeviceBuffer => uploaded(d, Int32Array.from(values));
-  const segments = {
-    prefixStart: column(rows.map(() => 0)),
-    prefixLength: column(prefixes),
-    start: column(prefixes),
-    length: column(rows.map((r) => first + r + 1 - prefixes[r])),
-  };
-  const [out, lse] = [d.alloc("f32", shape.rows * 128), d.alloc("f32", shape.rows * 4)];
-  d.attention(out, lse, d.view(q, first * 128, shape.rows * 128), k, v, segments, shape);
-  const outputs = [d.download(out), d.download(lse)];
-  for (const buffer of [q, k, v, ...Object.values(segments), out, lse]) d.free(buffer);
-  return outputs;
-}
-
 function exactnessTests(device: () => Device): void {
   for (const [first, count] of [
     [0, 1],
@@ -252,21 +200,6 @@ function exactnessTests(device: () => Device): void {
       [199, 1],
     ]) {
       for (const [i, part] of run(from, count).entries()) expect(sameBits(part, all[i].subarray(from, from + count))).toBe(true);
-    }
-  });
-  it("attention by one row or many, with or without a prefix, is the same to the bit", () => {
-    const [out, lse] = causalAttention(device(), 0, 0);
-    for (const [first, prefix] of [
-      [0, 1],
-      [0, 37],
-      [0, 64],
-      [119, 0],
-      [119, 50],
-      [64, 16],
-    ]) {
-      const [o, l] = causalAttention(device(), first, prefix);
-      expect(sameBits(o, out.subarray(first * 128))).toBe(true);
-      expect(sameBits(l, lse.subarray(first * 4))).toBe(true);
     }
   });
   it("sampled and scored logprobs are the same to the bit", () => {

@@ -25,7 +25,13 @@ export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attent
       const size = rows * queryHeads * headDim;
       const limit = Math.floor(Math.min(k.length, v.length) / (kvHeads * headDim));
       const dtype = isBf16(k) ? "bf16" : "f32";
-      const [o, l, query, keys, values] = [at(out, size), at(lse, rows * queryHeads), at(q, size), at(k, 0, dtype), at(v, 0, dtype)];
+      const [o, l, query, keys, values] = [
+        at(out, size),
+        at(lse, rows * queryHeads),
+        at(q, size),
+        at(k, 0, dtype),
+        at(v, 0, dtype),
+      ];
       const { prefixStart, prefixLength, start, length } = segments;
       const [ps, pl, s, n] = [
         at(prefixStart, rows, "i32"),
@@ -42,7 +48,13 @@ export function attentionOps(native: Kernels, ctx: number): Pick<Device, "attent
       const [qs, ks] = [rows * queryHeads * headDim, rows * kvHeads * headDim];
       const [toQ, toK, toV, from] = [at(dq, qs), at(dk, ks), at(dv, ks), at(dout, qs)];
       const dtype = isBf16(k) ? "bf16" : "f32";
-      const [o, l, query, keys, values] = [at(out, qs), at(lse, rows * queryHeads), at(q, qs), at(k, ks, dtype), at(v, ks, dtype)];
+      const [o, l, query, keys, values] = [
+        at(out, qs),
+        at(lse, rows * queryHeads),
+        at(q, qs),
+        at(k, ks, dtype),
+        at(v, ks, dtype),
+      ];
       const { count, offsets, prefix } = sequences;
       const [bounds, parents] = [at(offsets, count + 1, "i32"), at(prefix, count, "i32")];
       const sizes = [count, rows, queryHeads, kvHeads, headDim, scale, isBf16(k)];
