@@ -1,69 +1,126 @@
 // The optimizer: AdamW in PyTorch's order of operations (torch/optim/adamw.py, single tensor), and the sum of squares for clipping.
+// Moments in bf16 are rounded by chance: to nearest, one that moves by less than half a unit in its last place would stand still.
 #include "rzero.h"
-#include "simd.h"
+#include "bf16.h"
 
 #define BLOCK 8192
 
 typedef struct {
-  float *param, *m, *v, *grad;
+  float *param, *grad;
+  void *m, *v; // floats or bf16
   double *sums;
   long count;
-  float decay, beta1, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps, grad_scale;
+  float decay, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps, grad_scale;
+  uint32_t key; // of this step
 } adam_job;
 
-static void adam_item(void *arg, long item, int thread) {
-  (void)thread;
-  const adam_job *a = arg;
-  long end = (item + 1) * BLOCK < a->count ? (item + 1) * BLOCK : a->count;
-  float *restrict param = a->param, *restrict ms = a->m, *restrict vs = a->v, *restrict grad = a->grad;
-  const adam_job c = *a;
-  for (long i = item * BLOCK; i < end; i++) {
-    float g = grad[i] * c.grad_scale;
-    grad[i] = 0;
-    float p = param[i] * c.decay;
-    float m = ms[i] + c.one_minus_beta1 * (g - ms[i]);
-    float v = vs[i] * c.beta2 + c.one_minus_beta2 * g * g;
-    float denominator = sqrtf(v) / c.root_correction + c.eps;
-    ms[i] = m;
-    vs[i] = v;
-    param[i] = p - c.step_size * m / denominator;
+#if defined(__AVX512F__)
+INLINE vf sqrt_v(vf x) { return (vf)_mm512_sqrt_ps((__m512)x); }
+#elif defined(__AVX__)
+INLINE vf sqrt_v(vf x) { return (vf)_mm256_sqrt_ps((__m256)x); }
+#elif defined(__aarch64__)
+INLINE vf sqrt_v(vf x) { return (vf)vsqrtq_f32((float32x4_t)x); }
+#else
+INLINE vf sqrt_v(vf x) {
+  for (int i = 0; i < VL; i++) x[i] = sqrtf(x[i]);
+  return x;
+}
+#endif
+
+// A 32-bit hash (Wellons' lowbias32): every bit of the result depends on every bit of x.
+INLINE vu hash_v(vu x) {
+  x = (x ^ x >> 16) * 0x7feb352d;
+  x = (x ^ x >> 15) * 0x846ca68b;
+  return x ^ x >> 16;
+}
+
+INLINE vu counters(long from) {
+  vu lane;
+  for (int i = 0; i < VL; i++) lane[i] = (uint32_t)i;
+  return lane + (uint32_t)from;
+}
+
+INLINE void adam_vector(const adam_job *c, long i, long left, int half) {
+  vf ms, vs, g = load_upto(c->grad + i, left, 0) * c->grad_scale, p = load_upto(c->param + i, left, 0) * c->decay;
+  if (half) {
+    ms = from_bf16_v(load_bf16((bf16 *)c->m + i));
+    vs = from_bf16_v(load_bf16((bf16 *)c->v + i));
+  } else {
+    ms = load_upto((float *)c->m + i, left, 0);
+    vs = load_upto((float *)c->v + i, left, 0);
+  }
+  vf m = ms + c->one_minus_beta1 * (g - ms);
+  vf v = vs * c->beta2 + c->one_minus_beta2 * g * g;
+  vf denominator = sqrt_v(v) / c->root_correction + c->eps;
+  store_upto(c->param + i, p - c->step_size * m / denominator, left);
+  store_upto(c->grad + i, splat(0), left);
+  if (half) {
+    vu random = hash_v(counters(i) * 0x9e3779b1 + c->key); // 16 bits for each moment
+    store_bf16_upto((bf16 *)c->m + i, to_bf16_random_v(m, random & 0xffff), left);
+    store_bf16_upto((bf16 *)c->v + i, to_bf16_random_v(v, random >> 16), left);
+  } else {
+    store_upto((float *)c->m + i, m, left);
+    store_upto((float *)c->v + i, v, left);
   }
 }
 
-void rz_adamw(rz_context *ctx, float *param, float *grad, float *m, float *v, long count, double lr, double beta1, double beta2,
-              double eps, double weight_decay, long step, float grad_scale) {
+INLINE void adam_block(const adam_job *job, long item, int half) {
+  const adam_job c = *job;
+  long i = item * BLOCK, end = i + BLOCK < c.count ? i + BLOCK : c.count;
+  for (; i + VL <= end; i += VL) adam_vector(&c, i, VL, half);
+  if (i < end) adam_vector(&c, i, end - i, half);
+}
+
+static void adam_item(void *arg, long item, int thread) {
+  (void)thread;
+  adam_block(arg, item, 0);
+}
+
+static void adam_bf16_item(void *arg, long item, int thread) {
+  (void)thread;
+  adam_block(arg, item, 1);
+}
+
+void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
+              double beta2, double eps, double weight_decay, long step, float grad_scale) {
   double power1 = pow(beta1, (double)step), power2 = pow(beta2, (double)step);
   adam_job a = {.param = param,
+                .grad = grad,
                 .m = m,
                 .v = v,
-                .grad = grad,
                 .count = count,
                 .decay = (float)(1.0 - lr * weight_decay),
-                .beta1 = (float)beta1,
                 .beta2 = (float)beta2,
                 .one_minus_beta1 = (float)(1.0 - beta1),
                 .one_minus_beta2 = (float)(1.0 - beta2),
                 .step_size = (float)(lr / (1.0 - power1)),
                 .root_correction = (float)sqrt(1.0 - power2),
                 .eps = (float)eps,
-                .grad_scale = grad_scale};
-  rz_parallel(ctx, adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count);
+                .grad_scale = grad_scale,
+                .key = hash_v((vu){} + (uint32_t)step)[0]};
+  rz_parallel(ctx, bf16_moments ? adam_bf16_item : adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 16);
 }
 
 typedef double d8 __attribute__((vector_size(64)));
 typedef float v8u __attribute__((vector_size(32), aligned(4), may_alias));
 
+// Four chains of eight: one would wait for its own additions.
 static void square_item(void *arg, long item, int thread) {
   (void)thread;
   adam_job *a = arg;
   long i = item * BLOCK, end = i + BLOCK < a->count ? i + BLOCK : a->count;
-  d8 sum = {};
-  for (; i + 8 <= end; i += 8) {
-    d8 x = __builtin_convertvector(*(const v8u *)(a->grad + i), d8);
-    sum += x * x;
+  const float *x = a->grad;
+  d8 chain[4] = {};
+  for (; i + 32 <= end; i += 32) {
+UNROLL
+    for (int c = 0; c < 4; c++) {
+      d8 wide = __builtin_convertvector(*(const v8u *)(x + i + 8 * c), d8);
+      chain[c] += wide * wide;
+    }
   }
+  d8 sum = (chain[0] + chain[1]) + (chain[2] + chain[3]);
   double total = ((sum[0] + sum[4]) + (sum[2] + sum[6])) + ((sum[1] + sum[5]) + (sum[3] + sum[7]));
-  for (; i < end; i++) total += (double)a->grad[i] * (double)a->grad[i];
+  for (; i < end; i++) total += (double)x[i] * (double)x[i];
   a->sums[item] = total;
 }
 
@@ -72,7 +129,7 @@ double rz_sum_squares(rz_context *ctx, const float *x, long count) {
   double *sums = rz_shared(ctx, (size_t)(blocks + 1) * sizeof(double));
   if (!sums) return RZ_OUT_OF_MEMORY;
   adam_job a = {.grad = (float *)x, .count = count, .sums = sums};
-  rz_parallel(ctx, square_item, &a, blocks, (double)count / 2);
+  rz_parallel(ctx, square_item, &a, blocks, (double)count * 4);
   double total = 0;
   for (long b = 0; b < blocks; b++) total += sums[b];
   return total;

@@ -33,4 +33,21 @@ INLINE vh to_bf16_v(vf x) {
 INLINE vf from_bf16_v(vh x) { return (vf)(__builtin_convertvector(x, vu) << 16); }
 INLINE vh load_bf16(const bf16 *p) { return *(const vhu *)p; }
 INLINE void store_bf16(bf16 *p, vh x) { *(vhu *)p = x; }
+// Writes the first n and no other.
+INLINE void store_bf16_upto(bf16 *p, vh x, long n) {
+  if (n >= VL) {
+    store_bf16(p, x);
+    return;
+  }
+  for (long i = 0; i < n; i++) p[i] = x[i];
+}
+
+// Rounded up or down by chance: `random` in [0, 2^16) is added to the half that is cut off, so the mean is the float itself.
+INLINE vh to_bf16_random_v(vf x, vu random) {
+  vu u = (vu)x;
+  vu finite = (vu)((u & 0x7fffffff) < 0x7f800000);
+  vu cut = (u + (finite & random)) >> 16;
+  vu nan = (vu)((u & 0x7fffffff) > 0x7f800000);
+  return __builtin_convertvector(cut | (nan & 0x40), vh);
+}
 #endif

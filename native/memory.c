@@ -9,17 +9,49 @@
 #include <unistd.h>
 
 #define SLACK 64 // bytes after every block: full-width reads past the last element stay inside
+#define HEADER 64 // bytes before it, which say how it was made
+#define HUGE_PAGE ((size_t)2 << 20)
+#define HUGE_BLOCK (4 * HUGE_PAGE) // from here on a block is worth pages of its own
 
-void *rz_alloc(size_t bytes) {
-  void *memory = NULL;
-  if (bytes > SIZE_MAX / 2) return NULL;
-  size_t size = (bytes + SLACK + 63) / 64 * 64;
-  if (posix_memalign(&memory, 64, size) != 0) return NULL;
-  memset(memory, 0, size);
-  return memory;
+typedef struct {
+  void *base;
+  size_t mapped; // bytes, 0 from malloc
+} header;
+
+// Large blocks come from the system as zero pages, made when first touched, huge where it has them: reading is then a tenth faster.
+static char *map_zeros(size_t size, header *h) {
+  h->mapped = size + HUGE_PAGE;
+  h->base = mmap(NULL, h->mapped, PROT_READ | PROT_WRITE, MAP_PRIVATE | MAP_ANONYMOUS, -1, 0);
+  if (h->base == MAP_FAILED) return NULL;
+  char *start = (char *)(((uintptr_t)h->base + HUGE_PAGE - 1) / HUGE_PAGE * HUGE_PAGE);
+#ifdef MADV_HUGEPAGE
+  madvise(start, size, MADV_HUGEPAGE);
+#endif
+  return start;
 }
 
-void rz_free(void *memory) { free(memory); }
+void *rz_alloc(size_t bytes) {
+  header h = {0};
+  char *start = NULL;
+  if (bytes > SIZE_MAX / 4) return NULL;
+  size_t size = (HEADER + bytes + SLACK + 63) / 64 * 64;
+  if (size >= HUGE_BLOCK) {
+    start = map_zeros(size, &h);
+  } else if (posix_memalign(&h.base, 64, size) == 0) {
+    start = memset(h.base, 0, size);
+  }
+  if (!start) return NULL;
+  memcpy(start, &h, sizeof h);
+  return start + HEADER;
+}
+
+void rz_free(void *memory) {
+  header h;
+  if (!memory) return;
+  memcpy(&h, (char *)memory - HEADER, sizeof h);
+  if (h.mapped) munmap(h.base, h.mapped);
+  else free(h.base);
+}
 void rz_zero(void *memory, size_t bytes) { memset(memory, 0, bytes); }
 void rz_copy(void *dst, const void *src, size_t bytes) { memmove(dst, src, bytes); }
 

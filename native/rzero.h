@@ -83,8 +83,8 @@ float rz_row_lse(const float *row, long vocab);
 
 // --- optimizer (adamw.c) ---
 RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory
-RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, float *m, float *v, long count, double lr, double beta1,
-                        double beta2, double eps, double weight_decay, long step, float grad_scale);
+RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr,
+                        double beta1, double beta2, double eps, double weight_decay, long step, float grad_scale);
 
 // --- measuring (peak.c) ---
 RZ_EXPORT double rz_peak(rz_context *ctx, double seconds); // GFLOP/s of independent f32 FMA chains on all threads

@@ -126,6 +126,7 @@ function memoryTests(device: () => Device): void {
     expect(device().sumSquares(buffer, data.length) / expected).toBeCloseTo(1, 12);
     device().free(buffer);
   });
+  bf16MomentTests(device);
   it("a repacked weight is the new weight", () => {
     const d = device();
     const [x, w, y] = [uploaded(d, noise(4 * 20, 51)), uploaded(d, noise(40 * 20, 52)), d.alloc("f32", 4 * 40)];
@@ -139,6 +140,51 @@ function memoryTests(device: () => Device): void {
     expect(d.download(y)[7]).toBeCloseTo(sum, 5);
     d.freePacked(packed);
     for (const buffer of [x, w, y]) d.free(buffer);
+  });
+}
+
+function bf16MomentTests(device: () => Device): void {
+  const step = { learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, step: 1, gradScale: 1 };
+  const mean = (values: Values): number => values.reduce((sum: number, x) => sum + x, 0) / values.length;
+  const moments = (d: Device, count: number, dtype: "f32" | "bf16"): DeviceBuffer[] => [
+    ...["f32", "f32"].map(() => d.alloc("f32", count)),
+    d.alloc(dtype, count),
+    d.alloc(dtype, count),
+  ];
+  it("adamW with bf16 moments steps by the f32 update and rounds both moments to a neighbour, without bias", () => {
+    const d = device();
+    const N = 50_001;
+    const [p, g, m, v] = [noise(N, 44), noise(N, 45), noise(N, 46), noise(N, 47).map((x) => x * x)];
+    const [wide, half] = (["f32", "bf16"] as const).map((dtype) => {
+      const b = moments(d, N, dtype);
+      for (const [i, data] of [p, g, m.map(toBf16), v.map(toBf16)].entries()) d.upload(b[i], data);
+      d.adamW(b[0], b[1], b[2], b[3], N, { ...step, step: 5 });
+      const result = b.map((buffer) => d.download(buffer));
+      for (const buffer of b) d.free(buffer);
+      return result;
+    });
+    expect(sameBits(half[0], wide[0])).toBe(true);
+    expect(sameBits(half[1], new Float32Array(N))).toBe(true);
+    const [first, second] = [2, 3].map((i) => wide[i].map((x, at) => (half[i][at] - x) / Math.abs(x)));
+    for (const off of [first, second]) {
+      expect(Math.max(...off.map(Math.abs))).toBeLessThan(2 ** -7);
+      expect(Math.abs(mean(off))).toBeLessThan(1e-4);
+    }
+    const power = (off: Values): number => mean(off.map((x) => x * x));
+    const together = mean(first.map((x, i) => x * second[i])) / Math.sqrt(power(first) * power(second));
+    expect(Math.abs(together)).toBeLessThan(0.02); // independent of each other
+  });
+  it("a bf16 second moment that decays by 0.1 % a step follows the f32 one over 2000 steps", () => {
+    const d = device();
+    const N = 512;
+    const b = moments(d, N, "bf16");
+    d.upload(b[3], new Float32Array(N).fill(1));
+    for (let s = 1; s <= 2000; s++) d.adamW(b[0], b[1], b[2], b[3], N, { ...step, step: s });
+    const left = d.download(b[3]);
+    expect(mean(left) / 0.999 ** 2000).toBeCloseTo(1, 1);
+    expect(Math.min(...left)).toBeGreaterThan(0.5 * 0.999 ** 2000);
+    expect(Math.max(...left)).toBeLessThan(2 * 0.999 ** 2000);
+    for (const buffer of b) d.free(buffer);
   });
 }
 

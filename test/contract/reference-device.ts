@@ -14,6 +14,7 @@ import type {
   WeightFormat,
 } from "../../src/engine/local/device/types.ts";
 import { EngineError } from "../../src/util/errors.ts";
+import { type Rng, rngFrom } from "../../src/util/rng.ts";
 
 /** A reference buffer: `data` is the live memory, shared with views. */
 export interface ReferenceBuffer extends Buffer {
@@ -70,6 +71,7 @@ export class ReferenceDevice implements Device {
   readonly name = "reference";
   readonly threads = 1;
   allocatedBytes = 0;
+  private readonly rng = rngFrom(1);
 
   alloc(dtype: DType, length: number): ReferenceBuffer {
     this.allocatedBytes += length * BYTES[dtype];
@@ -340,16 +342,26 @@ export class ReferenceDevice implements Device {
   adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, s: AdamWStep): void {
     const correction1 = 1 - s.beta1 ** s.step;
     const correction2 = 1 - s.beta2 ** s.step;
+    const round = (x: number): number => (m.dtype === "bf16" ? toBf16ByChance(x, this.rng) : x);
     for (let i = 0; i < count; i++) {
       const g = f(grad)[i] * s.gradScale;
       f(param)[i] *= 1 - s.learningRate * s.weightDecay;
-      f(m)[i] = s.beta1 * f(m)[i] + (1 - s.beta1) * g;
-      f(v)[i] = s.beta2 * f(v)[i] + (1 - s.beta2) * g * g;
-      const denominator = Math.sqrt(f(v)[i]) / Math.sqrt(correction2) + s.epsilon;
-      f(param)[i] -= ((s.learningRate / correction1) * f(m)[i]) / denominator;
+      const first = s.beta1 * f(m)[i] + (1 - s.beta1) * g;
+      const second = s.beta2 * f(v)[i] + (1 - s.beta2) * g * g;
+      const denominator = Math.sqrt(second) / Math.sqrt(correction2) + s.epsilon;
+      f(param)[i] -= ((s.learningRate / correction1) * first) / denominator;
+      f(m)[i] = round(first);
+      f(v)[i] = round(second);
       f(grad)[i] = 0;
     }
   }
+}
+
+/** One of the two neighbouring bf16, the nearer one more often: its mean is x. */
+function toBf16ByChance(x: number, rng: Rng): number {
+  const bits = new Uint32Array(Float32Array.of(x).buffer);
+  bits[0] = (bits[0] + rng.int(2 ** 16)) & 0xffff0000;
+  return new Float32Array(bits.buffer)[0];
 }
 
 /**

@@ -101,7 +101,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   logprobBackward: ["rz_logprob_backward", "J", "PPPPPII"],
   sampleTokens: ["rz_sample_tokens", "J", "PPPPPPPPPII"],
   sumSquares: ["rz_sum_squares", "D", "PPI"],
-  adamW: ["rz_adamw", "V", "PPPPPIDDDDDIF"],
+  adamW: ["rz_adamw", "V", "PPPPPJIDDDDDIF"],
   peak: ["rz_peak", "D", "PD"],
 };
 

@@ -96,9 +96,11 @@ export function optimizerOps(native: Kernels, ctx: number): Pick<Device, "sumSqu
     },
     adamW: (param, grad, m, v, count, s) => {
       if (!(s.step >= 1)) throw new Error(`internal: adamW: expected a step from 1, got ${s.step}.`);
-      const [p, g, first, second] = [at(param, count), at(grad, count), at(m, count), at(v, count)];
+      const [p, g, first, second] = [at(param, count), at(grad, count), at(m, count, m.dtype), at(v, count, m.dtype)];
+      if (m.dtype === "i32") throw new Error("internal: adamW: expected f32 or bf16 moments, got i32.");
       const { learningRate, beta1, beta2, epsilon, weightDecay } = s;
-      native.adamW(ctx, p, g, first, second, count, learningRate, beta1, beta2, epsilon, weightDecay, s.step, s.gradScale);
+      const scalars = [learningRate, beta1, beta2, epsilon, weightDecay, s.step, s.gradScale];
+      native.adamW(ctx, p, g, first, second, m.dtype === "bf16" ? 1 : 0, count, ...scalars);
     },
   };
 }
