@@ -3,6 +3,8 @@
 
 import type { SamplingParams } from "../types.ts";
 import type { Buffer, Device } from "./device/types.ts";
+import { type DrawBuffers, samplePart } from "./sampling.ts";
+import type { LogitsPart } from "./step-rows.ts";
 
 /** The likeliest tokens of a row, likeliest first (ties: lowest id), with raw logprobs. */
 export interface RowTop {
@@ -26,7 +28,7 @@ export class LiveDrawer {
   readonly #uniforms: Float32Array;
   readonly #topK: Int32Array;
   readonly #forced: Int32Array;
-  readonly #buffers: Record<"temperature" | "topK" | "topP" | "uniforms" | "forced" | "tokens" | "logprobs" | "lse", Buffer>;
+  readonly #buffers: DrawBuffers & Record<"lse", Buffer>;
 
   constructor(device: Device, capacity: number, vocabSize: number) {
     this.#device = device;
@@ -60,8 +62,8 @@ export class LiveDrawer {
     this.#forced[row] = forced;
   }
 
-  /** Tokens and raw logprobs of the first `rows` rows of `logits`, with `topCounts[row]` alternatives each. */
-  draw(logits: Buffer, rows: number, topCounts: Int32Array): LiveDraws {
+  /** Tokens and raw logprobs of `rows` outputs, whose logits come in parts, with `topCounts[row]` alternatives each. */
+  draw(parts: Iterable<LogitsPart>, rows: number, topCounts: Int32Array): LiveDraws {
     const b = this.#buffers;
     const device = this.#device;
     device.upload(b.temperature, this.#temperature.subarray(0, rows));
@@ -69,26 +71,32 @@ export class LiveDrawer {
     device.upload(b.topP, this.#topP.subarray(0, rows));
     device.upload(b.uniforms, this.#uniforms.subarray(0, rows));
     device.upload(b.forced, this.#forced.subarray(0, rows));
-    device.sampleTokens(b.tokens, b.logprobs, logits, b.temperature, b.topK, b.topP, b.uniforms, b.forced, rows, this.#vocabSize);
+    const asked = topCounts.some((count) => count > 0);
+    const top: (RowTop | undefined)[] = [];
+    for (const part of parts) {
+      samplePart(device, b, part, this.#vocabSize);
+      if (asked) top.push(...this.#alternatives(part, topCounts.subarray(part.first, part.first + part.count)));
+    }
     const tokens = device.download(b.tokens, 0, rows) as Int32Array;
     const logprobs = device.download(b.logprobs, 0, rows) as Float32Array;
-    if (!topCounts.some((count) => count > 0)) return { tokens, logprobs };
-    return { tokens, logprobs, top: this.#alternatives(logits, rows, topCounts) };
+    return asked ? { tokens, logprobs, top } : { tokens, logprobs };
   }
 
   dispose(): void {
     for (const buffer of Object.values(this.#buffers)) this.#device.free(buffer);
   }
 
-  #alternatives(logits: Buffer, rows: number, topCounts: Int32Array): (RowTop | undefined)[] {
+  #alternatives({ logits, first, count }: LogitsPart, topCounts: Int32Array): (RowTop | undefined)[] {
     const b = this.#buffers;
     const V = this.#vocabSize;
-    this.#device.logprob(b.logprobs, b.lse, logits, b.tokens, rows, V);
-    const lse = this.#device.download(b.lse, 0, rows) as Float32Array;
-    return Array.from(topCounts, (count, row) => {
-      if (count === 0) return undefined;
+    // For the log-sum-exp; the logprobs it writes are those that the draw has written.
+    const part = (buffer: Buffer): Buffer => this.#device.view(buffer, first, count);
+    this.#device.logprob(part(b.logprobs), b.lse, logits, part(b.tokens), count, V);
+    const lse = this.#device.download(b.lse, 0, count) as Float32Array;
+    return Array.from(topCounts, (wanted, row) => {
+      if (wanted === 0) return undefined;
       const values = this.#device.download(logits, row * V, V) as Float32Array;
-      const tokens = likeliest(values, Math.min(count, V));
+      const tokens = likeliest(values, Math.min(wanted, V));
       // The subtraction of the logprob op, in single precision.
       return { tokens, logprobs: tokens.map((token) => Math.fround(values[token] - lse[row])) };
     });

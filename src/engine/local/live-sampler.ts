@@ -13,7 +13,7 @@ import { LiveDrawer, type RowTop } from "./live-drawer.ts";
 import { type LiveJob, type LiveReport, type LiveRun, LiveSlots } from "./live-slots.ts";
 import { checkSamplingParams } from "./sampling.ts";
 import type { SchedulerOptions } from "./scheduler.ts";
-import { LogitsGather, StepRows } from "./step-rows.ts";
+import { LogitsGather, type LogitsPart, StepRows } from "./step-rows.ts";
 import { StopRules } from "./stop-rules.ts";
 import type { LocalTokenizer } from "./tokenizer.ts";
 
@@ -97,7 +97,7 @@ export class LiveBatch {
     this.#collectRows();
     if (this.#step.rows > 0) {
       const logits = this.#model.forwardCached(this.#step.view(), this.#cache);
-      if (this.#step.outputs > 0) this.#takeDraws(this.#gather.perOutput(logits, this.#step));
+      if (this.#step.outputs > 0) this.#takeDraws(this.#gather.parts(logits, this.#step));
     }
     for (const run of this.#slots.running) if (run.sample === PROMPT && isScored(run.job)) this.#slots.end(run);
     this.#slots.dropEnded();
@@ -196,7 +196,7 @@ export class LiveBatch {
     this.#drawer.set(output, job.request.params, 0, job.request.tokens[index]);
   }
 
-  #takeDraws(logits: ReturnType<LogitsGather["perOutput"]>): void {
+  #takeDraws(logits: Iterable<LogitsPart>): void {
     const count = this.#step.outputs;
     const wanted = new Int32Array(count);
     for (let output = 0; output < count; output++) {

@@ -74,7 +74,7 @@ const NO_KEY: Key = keyFrom(0, "unused");
 
 /** See the file header. */
 export class LiveSlots {
-  /** Completions in slots, oldest first. */
+  /** Completions in slots; those of one prompt stand together, so that attention reads it once for all of them. */
   readonly running: LiveRun[] = [];
   /** Requests whose prompt owns cache rows, oldest first. */
   readonly liveJobs: LiveJob[] = [];
@@ -222,9 +222,12 @@ export class LiveSlots {
     const wanted = Math.min(most, Math.max(this.#initialRows, 2 * run.count));
     const least = Math.min(most, Math.max(SMALLEST_START, 2 * run.count));
     if (!this.#takeOwnRows(run, wanted) && !(least < wanted && this.#takeOwnRows(run, least))) return false;
+    // Behind the other completions of its prompt, where there are some.
+    let at = this.running.length;
+    if (job.users > 0) while (this.running[at - 1].job !== job) at--;
+    this.running.splice(at, 0, run);
     job.users++;
     if (run.count === 0 && run.sample >= 0) job.fresh++;
-    this.running.push(run);
     return true;
   }
 

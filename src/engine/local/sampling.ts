@@ -4,6 +4,7 @@
 import { ConfigError } from "../../util/errors.ts";
 import type { SamplingParams } from "../types.ts";
 import type { Buffer, Device } from "./device/types.ts";
+import type { LogitsPart } from "./step-rows.ts";
 
 /** Throws a ConfigError naming the first parameter out of its range. */
 export function checkSamplingParams(params: SamplingParams, vocabSize: number): void {
@@ -24,6 +25,27 @@ export function checkSamplingParams(params: SamplingParams, vocabSize: number): 
   check(!(params.stopStrings ?? []).includes(""), "stopStrings", "strings that are not empty", '""');
 }
 
+/** What the sampling op reads and writes, one entry per output. */
+export type DrawBuffers = Record<"temperature" | "topK" | "topP" | "uniforms" | "forced" | "tokens" | "logprobs", Buffer>;
+
+/** Draws the tokens of one part of the outputs. */
+export function samplePart(device: Device, all: DrawBuffers, { logits, first, count }: LogitsPart, vocabSize: number): void {
+  const part = (buffer: Buffer): Buffer => (first === 0 ? buffer : device.view(buffer, first, count));
+  const { temperature, topK, topP, uniforms, forced, tokens, logprobs } = all;
+  device.sampleTokens(
+    part(tokens),
+    part(logprobs),
+    logits,
+    part(temperature),
+    part(topK),
+    part(topP),
+    part(uniforms),
+    part(forced),
+    count,
+    vocabSize,
+  );
+}
+
 /** Draws one token per row of logits with one set of parameters. The arrays `uniforms` and `forced` are filled by the caller. */
 export class TokenDrawer {
   readonly uniforms: Float32Array;
@@ -31,7 +53,7 @@ export class TokenDrawer {
   readonly forced: Int32Array;
   readonly #device: Device;
   readonly #vocabSize: number;
-  readonly #buffers: Record<"temperature" | "topK" | "topP" | "uniforms" | "forced" | "tokens" | "logprobs", Buffer>;
+  readonly #buffers: DrawBuffers;
 
   constructor(device: Device, params: SamplingParams, capacity: number, vocabSize: number) {
     this.#device = device;
@@ -56,13 +78,13 @@ export class TokenDrawer {
     device.upload(this.#buffers.topP, new Float32Array(capacity).fill(params.topP));
   }
 
-  /** Tokens and raw logprobs of the first `rows` rows of `logits`. */
-  draw(logits: Buffer, rows: number): { tokens: Int32Array; logprobs: Float32Array } {
+  /** Tokens and raw logprobs of `rows` outputs, whose logits come in parts. */
+  draw(parts: Iterable<LogitsPart>, rows: number): { tokens: Int32Array; logprobs: Float32Array } {
     const b = this.#buffers;
     const device = this.#device;
     device.upload(b.uniforms, this.uniforms.subarray(0, rows));
     device.upload(b.forced, this.forced.subarray(0, rows));
-    device.sampleTokens(b.tokens, b.logprobs, logits, b.temperature, b.topK, b.topP, b.uniforms, b.forced, rows, this.#vocabSize);
+    for (const part of parts) samplePart(device, b, part, this.#vocabSize);
     return {
       tokens: device.download(b.tokens, 0, rows) as Int32Array,
       logprobs: device.download(b.logprobs, 0, rows) as Float32Array,

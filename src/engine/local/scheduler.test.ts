@@ -40,6 +40,8 @@ class ToyModel implements InferenceModel {
   readonly maxPositions = 100;
   /** Rows of every step, and the token a completion ends with ever more likely. */
   readonly rowsOfSteps: number[] = [];
+  /** Steps in which rows with one prefix stood apart. */
+  splitPrefixes = 0;
   readonly #device: Device;
   readonly #logits: Buffer;
   constructor(device: Device) {
@@ -62,6 +64,9 @@ class ToyModel implements InferenceModel {
   forwardCached(step: CachedRows, cache: KvCache): Buffer {
     const { tokens, positions } = cache as ToyCache;
     this.rowsOfSteps.push(step.tokens.length);
+    const prefixes = [...step.prefixStart].filter((_, r) => step.prefixLength[r] > 0);
+    const runs = prefixes.filter((start, i) => start !== prefixes[i - 1]);
+    if (runs.length > new Set(runs).size) this.splitPrefixes++;
     step.writeRows.forEach((row, r) => {
       tokens[row] = step.tokens[r];
       positions[row] = step.positions[r];
@@ -111,7 +116,7 @@ function run(asked: readonly Prompt[], p: SamplingParams, options: Partial<Sched
   const results = sampler.results();
   sampler.dispose();
   expect(device.allocatedBytes).toBe(before);
-  return { results, rowsOfSteps: model.rowsOfSteps };
+  return { results, rowsOfSteps: model.rowsOfSteps, splitPrefixes: model.splitPrefixes };
 }
 
 /** One completion, one token at a time, over the whole sequence. */
@@ -215,6 +220,17 @@ describe("BatchSampler", () => {
     const decoded = results[0].reduce((sum, completion) => sum + completion.tokens.length - 1, 0);
     const total = rowsOfSteps.reduce((sum, rows) => sum + rows, 0);
     expect(total).toBe(asked[0].tokens.length + decoded);
+  });
+
+  it("keeps the rows of one prompt's completions together, also when slots are refilled", () => {
+    const p = params({ n: 6 });
+    const { results, splitPrefixes, rowsOfSteps } = run(asked, p, { slots: 8 });
+    expect(rowsOfSteps.length).toBeGreaterThan(40);
+    expect(splitPrefixes).toBe(0);
+    expectAlone(asked, p, results);
+    // Completions that wait for cache rows join their neighbours again; only while they catch up they stand apart.
+    const tight = run(asked, p, { slots: 8, cacheBytes: bytesOf(130) });
+    expect(tight.splitPrefixes).toBeLessThan(tight.rowsOfSteps.length / 2);
   });
 
   it("continues a group with firstSample", () => {

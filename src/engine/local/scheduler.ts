@@ -88,8 +88,9 @@ export class BatchSampler {
     }
     this.#collectRows();
     const logits = this.#model.forwardCached(this.#step.view(), this.#cache);
-    if (this.#step.outputs > 0)
-      this.#takeDraws(this.#drawer.draw(this.#gather.perOutput(logits, this.#step), this.#step.outputs));
+    if (this.#step.outputs > 0) {
+      this.#takeDraws(this.#drawer.draw(this.#gather.parts(logits, this.#step), this.#step.outputs));
+    }
     return true;
   }
 

@@ -51,7 +51,7 @@ export function drawnTokens(run: Running): number {
 
 /** See the file header. */
 export class SlotTable {
-  /** Completions in slots, oldest first. */
+  /** Completions in slots; those of one prompt stand together, so that attention reads it once for all of them. */
   readonly running: Running[] = [];
   /** Prompts that own cache rows, oldest first. */
   readonly livePrompts: number[] = [];
@@ -137,10 +137,17 @@ export class SlotTable {
     }
     const drawn = drawnTokens(run);
     if (!this.#takeOwnRows(run, Math.min(mostOwnRows(run.prompt), Math.max(this.#initialRows, 2 * drawn)))) return false;
+    this.#insert(run, rows.users > 0);
     rows.users++;
     if (drawn === 0) rows.fresh++;
-    this.running.push(run);
     return true;
+  }
+
+  /** Behind the other completions of its prompt, where there are some. */
+  #insert(run: Running, hasNeighbours: boolean): void {
+    let at = this.running.length;
+    if (hasNeighbours) while (this.running[at - 1].job.prompt !== run.job.prompt) at--;
+    this.running.splice(at, 0, run);
   }
 
   #takeOwnRows(run: Running, capacity: number): boolean {

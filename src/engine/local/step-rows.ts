@@ -87,11 +87,11 @@ export class StepRows {
     };
   }
 
-  /** Whether every output reads its own logits row, in order. */
-  get outputsAreLogits(): boolean {
-    if (this.outputs !== this.#logitsCount) return false;
-    for (let i = 0; i < this.outputs; i++) if (this.#logitsOfOutput[i] !== i) return false;
-    return true;
+  /** How many of the first outputs read the logits row of their own index. */
+  get ownOutputs(): number {
+    let count = 0;
+    while (count < this.outputs && this.#logitsOfOutput[count] === count) count++;
+    return count;
   }
 
   /** For each output, which logits row it reads. */
@@ -100,34 +100,47 @@ export class StepRows {
   }
 }
 
-/** Repeats logits rows for the outputs that share one; keeps its memory between steps. */
+/** Logits [count, V] of the outputs from `first` on. */
+export interface LogitsPart {
+  readonly logits: Buffer;
+  readonly first: number;
+  readonly count: number;
+}
+
+/** Outputs that share a logits row are gathered this many elements at a time, at least. */
+const GATHERED_ELEMENTS = 1 << 22;
+const LEAST_GATHERED_ROWS = 16;
+
+/** Logits by output: the model's own buffer as long as each output has its own row, then copies; keeps its memory between steps. */
 export class LogitsGather {
   readonly #device: Device;
   readonly #vocabSize: number;
+  readonly #chunk: number;
   readonly #index: Buffer;
-  #expanded: Buffer | undefined;
+  #copies: Buffer | undefined;
 
   constructor(device: Device, capacity: number, vocabSize: number) {
     this.#device = device;
     this.#vocabSize = vocabSize;
+    this.#chunk = Math.min(capacity, Math.max(LEAST_GATHERED_ROWS, Math.floor(GATHERED_ELEMENTS / vocabSize)));
     this.#index = device.alloc("i32", capacity);
   }
 
-  /** logits[outputs, V]: the model's own buffer where each output has its own row, else gathered. */
-  perOutput(logits: Buffer, step: StepRows): Buffer {
-    if (step.outputsAreLogits) return logits;
-    const length = step.outputs * this.#vocabSize;
-    if (this.#expanded === undefined || this.#expanded.length < length) {
-      if (this.#expanded !== undefined) this.#device.free(this.#expanded);
-      this.#expanded = this.#device.alloc("f32", length);
+  /** The outputs of a step in order, part by part; a part is valid until the next one is asked for. */
+  *parts(logits: Buffer, step: StepRows): Generator<LogitsPart> {
+    const own = step.ownOutputs;
+    if (own > 0) yield { logits, first: 0, count: own };
+    for (let first = own; first < step.outputs; first += this.#chunk) {
+      const count = Math.min(this.#chunk, step.outputs - first);
+      this.#copies ??= this.#device.alloc("f32", this.#chunk * this.#vocabSize);
+      this.#device.upload(this.#index, step.logitsOfOutputs.subarray(first, first + count));
+      this.#device.gatherRows(this.#copies, logits, this.#index, count, this.#vocabSize);
+      yield { logits: this.#copies, first, count };
     }
-    this.#device.upload(this.#index, step.logitsOfOutputs);
-    this.#device.gatherRows(this.#expanded, logits, this.#index, step.outputs, this.#vocabSize);
-    return this.#expanded;
   }
 
   dispose(): void {
     this.#device.free(this.#index);
-    if (this.#expanded !== undefined) this.#device.free(this.#expanded);
+    if (this.#copies !== undefined) this.#device.free(this.#copies);
   }
 }

@@ -19,8 +19,6 @@ import { type WeightMode, Weights } from "./weights.ts";
 /** Scratch memory that `trim` leaves alone: allocating it again would cost a small model more than it frees. */
 const KEPT_SCRATCH_BYTES = 256 << 20;
 
-const SHARE_PROMPTS = false;
-
 /** How a model is computed; only `format` changes logprobs. */
 export interface TransformerOptions {
   /** How matrix products read the weights; default f32. */
@@ -167,7 +165,7 @@ export class Transformer implements InferenceModel {
   #forward(data: readonly Sequence[], keeping: Keeping): Float32Array[] {
     const m = this.#m;
     this.#pending = undefined;
-    const plan = planBatch(data, this.config, this.#options.sharePrompts ?? SHARE_PROMPTS);
+    const plan = planBatch(data, this.config, this.#options.sharePrompts);
     const count = plan.selectedRows_S.length;
     const rows = this.#uploadPlan(plan);
     const selected: SelectedRows = {
