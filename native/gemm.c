@@ -1,262 +1,196 @@
 // The three matrix products of a linear layer: y = x·wᵀ, dx = dy·w, dw += dyᵀ·x, all as C[M,N] (+)= A[M,K]·B[K,N].
-// Exactness: each element of C is one chain of fused multiply-adds over k in ascending order. Blocks over k continue the chain by
-// loading C; vector lanes run over n, never over k. So tiling, row count and threads cannot change a bit.
-// B is read from panels of NR columns (packed here, or once per weight by rz_pack_weight); A row by row, or packed when transposed.
-#include "rzero.h"
-#include "simd.h"
+// Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain by loading C,
+// so tiling, row count and threads cannot change a bit.
+// Loops from the outside (as in BLIS): blocks of k, blocks of rows (A packed, in L2), panels of B (in L1), tiles of A.
+#include "gemm.h"
 
-#if VL == 16
-#define MR 14
-#elif VL == 8
-#define MR 6
-#else
-#define MR 12
-#endif
-#define NR (2 * VL)
-#define KC 384 // rows of B per block: a panel of KC · NR floats stays in the nearest caches
-#define NC 512 // columns of B per block
-#define SCRATCH_A (MR * KC + 2 * VL) // a packed tile of A and what whole vectors write past it
-
-// c[mr, nv·VL] = (load ? c : 0) + a·b over k steps; a[i, p] at a[i·ars + p·acs], rows of b are ldb apart.
-typedef void (*kernel)(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load);
-
-INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load_c) {
-  vf acc[MR][2];
-UNROLL
-  for (int i = 0; i < mr; i++)
-UNROLL
-    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? load(c + i * ldc + j * VL) : (vf){};
-  for (long p = 0; p < k; p++, b += ldb, a += acs) {
-    vf b0 = load(b), b1 = nv > 1 ? load(b + VL) : b0;
-UNROLL
-    for (int i = 0; i < mr; i++) {
-      vf s = splat(a[i * ars]);
-      acc[i][0] = fma_v(s, b0, acc[i][0]);
-      if (nv > 1) acc[i][1] = fma_v(s, b1, acc[i][1]);
-    }
-  }
-UNROLL
-  for (int i = 0; i < mr; i++)
-UNROLL
-    for (int j = 0; j < nv; j++) store(c + i * ldc + j * VL, acc[i][j]);
-}
-
-// Kernels by height and width; the R form has acs = 1 (rows of A as they lie), the T form ars = 1 (A packed or transposed).
-#define FORM(mr, nv)                                                                                                                   \
-  static void r_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int l) {         \
-    (void)acs;                                                                                                                         \
-    micro(mr, nv, k, a, ars, 1, b, ldb, c, ldc, l);                                                                                    \
-  }                                                                                                                                    \
-  static void t_##mr##_##nv(long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int l) {         \
-    (void)ars;                                                                                                                         \
-    micro(mr, nv, k, a, 1, acs, b, ldb, c, ldc, l);                                                                                    \
-  }
-#define BOTH(mr) FORM(mr, 1) FORM(mr, 2)
-BOTH(1) BOTH(2) BOTH(3) BOTH(4) BOTH(5) BOTH(6)
-#if MR > 6
-BOTH(7) BOTH(8) BOTH(9) BOTH(10) BOTH(11) BOTH(12)
-#endif
-#if MR > 12
-BOTH(13) BOTH(14)
-#endif
-#define ROW(form, mr) {form##_##mr##_1, form##_##mr##_2}
-#define ROWS6(form) ROW(form, 1), ROW(form, 2), ROW(form, 3), ROW(form, 4), ROW(form, 5), ROW(form, 6)
-#define ROWS12(form) ROW(form, 7), ROW(form, 8), ROW(form, 9), ROW(form, 10), ROW(form, 11), ROW(form, 12)
-#if MR == 6
-#define TABLE(form) {ROWS6(form)}
-#elif MR == 12
-#define TABLE(form) {ROWS6(form), ROWS12(form)}
-#else
-#define TABLE(form) {ROWS6(form), ROWS12(form), ROW(form, 13), ROW(form, 14)}
-#endif
-static const kernel row_kernels[MR][2] = TABLE(r), packed_kernels[MR][2] = TABLE(t);
+#define KC 256 // steps per block: a panel of KC · NR cells stays in L1
+#define A_CELLS (96L * 1024) // of packed A
+#define B_CELLS (256L * 1024) // of packed B
 
 typedef struct {
   rz_context *ctx;
-  long m, n, k;
-  const float *a;
-  long ars, acs; // A[i, p] at a[i·ars + p·acs]; one of them is 1
-  const float *panels; // packed B, or NULL: pack from b
-  const float *b;
-  long ldb; // B[p, j] at b[p·ldb + j]
-  const float *transposed; // or panels of Bᵀ, which has k rows
+  int format;
+  long m, n, k, steps;
+  rz_source a;
+  const void *panels; // packed B (int8: and its scales), or NULL: pack from b
+  rz_source b;
   float *c;
   const float *bias;
   int accumulate;
+  long kc, a_cells; // steps per block, scratch for packed A
   long row_step, col_step, col_items; // an item covers row_step × col_step of C
 } product;
 
-static long min_long(long a, long b) { return a < b ? a : b; }
-
-// Panels of rows [p0, p0 + kc), columns [j0, j0 + nc) of B, the last one padded with zeros.
-static void pack_b(float *to, const product *g, long p0, long kc, long j0, long nc) {
-  for (long j = 0; j < nc; j += NR) {
-    long width = min_long(NR, nc - j);
-    if (g->transposed) {
-      for (long p = 0; p < kc; p++)
-        for (long i = 0; i < NR; i++, to++)
-          *to = i < width ? g->transposed[(p0 + p) / NR * NR * g->n + (j0 + j + i) * NR + (p0 + p) % NR] : 0.0f;
-      continue;
-    }
-    const float *from = g->b + p0 * g->ldb + j0 + j;
-    for (long p = 0; p < kc; p++, from += g->ldb, to += NR) {
-      if (width == NR) {
-        store(to, load(from));
-        store(to + VL, load(from + VL));
-      } else {
-        memset(to, 0, NR * sizeof(float));
-        memcpy(to, from, (size_t)width * sizeof(float));
-      }
-    }
-  }
-}
-
-// A tile of mr columns that lie together (transposed A), k after k. Whole vectors are moved: what lies past mr is overwritten by
-// the next step, and past the last one by nothing that is read (blocks of memory end in slack, see memory.c).
-INLINE void pack_columns(float *to, const float *a, long acs, long mr, long kc, int vectors) {
-  for (long p = 0; p < kc; p++, a += acs, to += mr)
-UNROLL
-    for (int v = 0; v < vectors; v++) store(to + v * VL, load(a + v * VL));
-}
-
-static void pack_a(float *to, const float *a, long acs, long mr, long kc) {
-  if (mr <= VL) pack_columns(to, a, acs, mr, kc, 1);
-  else if (mr <= 2 * VL) pack_columns(to, a, acs, mr, kc, 2);
-  else pack_columns(to, a, acs, mr, kc, 3);
-}
-
-// One block of k: its part of A and C, and where B's panels lie.
+// Rows of A packed for some steps, and what of C they are multiplied into.
 typedef struct {
-  long i0, i1, j0, nc, p0, kc;
-  const float *panels;
-  long panel_step, ldb; // from panel to panel, from row to row of a panel
-  float *scratch; // for a packed tile of A
-} block;
+  const product *g;
+  long i0, rows, tiles, height, high; // the first `high` tiles have `height` rows, the others one less
+  long p0, steps;
+  cell *a;
+} row_block;
 
-static void run_tile(kernel run, const block *b, const float *a, long ars, long acs, long j, float *c, long ldc, int load_c, long mr) {
-  const float *panel = b->panels + j / NR * b->panel_step;
-  long width = min_long(NR, b->nc - j);
-  if (width % VL == 0) {
-    run(b->kc, a, ars, acs, panel, b->ldb, c, ldc, load_c);
+static long tile_row(const row_block *b, long t) { return t * b->height - (t > b->high ? t - b->high : 0); }
+static long tile_distance(const row_block *b, long height) { return height * b->steps + VL; }
+
+static void pack_rows_of_a(row_block *b) {
+  const product *g = b->g;
+  b->tiles = (b->rows + MR - 1) / MR, b->height = (b->rows + b->tiles - 1) / b->tiles, b->high = b->rows - b->tiles * (b->height - 1);
+  long h = b->height, first = b->high * h;
+  rz_pack_tiles(g->format, b->a, tile_distance(b, h), h, h, &g->a, b->i0, first, b->p0, b->steps);
+  if (first == b->rows) return;
+  cell *rest = b->a + b->high * tile_distance(b, h);
+  rz_pack_tiles(g->format, rest, tile_distance(b, h - 1), h - 1, h - 1, &g->a, b->i0 + first, b->rows - first, b->p0, b->steps);
+}
+
+// What comes after the last step: int8 scales, the value that was there, the bias.
+static void finish(const product *g, float *c, const float *from, long ldf, long height, long j, long width) {
+  const float *scales = g->format == RZ_INT8 ? (const float *)((const char *)g->panels + rz_scales_at(g->n, g->k)) + j : NULL;
+  for (long i = 0; i < height; i++, c += g->n, from += ldf)
+    for (long q = 0; q < width; q++) {
+      float x = scales ? from[q] * scales[q] : from[q];
+      if (scales && g->accumulate) x += c[q];
+      c[q] = g->bias ? x + g->bias[j + q] : x;
+    }
+}
+
+// One tile of C, `width` columns from j on, over the steps of the block.
+static void run_tile(const row_block *b, const cell *a, long i, long height, const void *panel, long panel_step, long j, long width,
+                     const float *next) {
+  const product *g = b->g;
+  long vectors = (width + VL - 1) / VL;
+  rz_gemm_kernel run = rz_gemm_kernel_of(g->format, height, vectors);
+  float *c = g->c + i * g->n + j;
+  int last = b->p0 + b->steps == g->steps, load_c = g->accumulate || b->p0 > 0;
+  int scaled = g->format == RZ_INT8;
+  if (width % VL == 0 && !scaled) {
+    run(b->steps, a, panel, panel_step, c, g->n, next, load_c);
+    if (last && g->bias) finish(g, c, c, g->n, height, j, width);
     return;
   }
-  float tile[MR * NR] __attribute__((aligned(64))) = {0};
-  for (long i = 0; load_c && i < mr; i++) memcpy(tile + i * NR, c + i * ldc, (size_t)width * sizeof(float));
-  run(b->kc, a, ars, acs, panel, b->ldb, tile, NR, load_c);
-  for (long i = 0; i < mr; i++) memcpy(c + i * ldc, tile + i * NR, (size_t)width * sizeof(float));
+  float part[MR * 4 * NR] __attribute__((aligned(64)));
+  long ld = vectors * VL;
+  for (long r = 0; r < height; r++) {
+    memset(part + r * ld, 0, (size_t)ld * sizeof(float));
+    if (load_c && !scaled) memcpy(part + r * ld, c + r * g->n, (size_t)width * sizeof(float));
+  }
+  run(b->steps, a, panel, panel_step, part, ld, part, load_c && !scaled);
+  if (scaled || (last && g->bias)) finish(g, c, part, ld, height, j, width);
+  else
+    for (long r = 0; r < height; r++) memcpy(c + r * g->n, part + r * ld, (size_t)width * sizeof(float));
 }
 
-static void run_block(const product *g, const block *b) {
-  int load_c = g->accumulate || b->p0 > 0;
-  long height = b->i1 - b->i0, tiles = (height + MR - 1) / MR;
-  for (long t = 0; t < tiles; t++) {
-    // Heights as equal as can be, so that 16 rows are 8 + 8 and not 14 + 2.
-    long i = b->i0 + t * height / tiles, mr = b->i0 + (t + 1) * height / tiles - i;
-    const float *a = g->a + i * g->ars + b->p0 * g->acs;
-    long ars = g->ars, acs = g->acs;
-    const kernel *kernels = row_kernels[mr - 1];
-    if (acs != 1) {
-      pack_a(b->scratch, a, acs, mr, b->kc);
-      a = b->scratch, ars = 1, acs = mr;
-      kernels = packed_kernels[mr - 1];
-    }
-    for (long j = 0; j < b->nc; j += NR)
-      run_tile(kernels[b->nc - j > VL], b, a, ars, acs, j, g->c + i * g->n + b->j0 + j, g->n, load_c, mr);
+// All tiles of the block with the panels of columns [j, j + width).
+static void run_panels(const row_block *b, const void *panel, long panel_step, long j, long width) {
+  for (long t = 0; t < b->tiles; t++) {
+    long i = tile_row(b, t), height = b->height - (t >= b->high);
+    const cell *a = b->a + rz_min(t, b->high) * tile_distance(b, b->height) +
+                    (t > b->high ? (t - b->high) * tile_distance(b, b->height - 1) : 0);
+    const float *here = b->g->c + (b->i0 + i) * b->g->n + j;
+    const float *next = t + 1 < b->tiles ? here + height * b->g->n : b->g->c + b->i0 * b->g->n + j + width;
+    run_tile(b, a, b->i0 + i, height, panel, panel_step, j, width, next);
+  }
+}
+
+// Columns [j0, j0 + nc) of the block. `packed`: panels of these steps in scratch; `lazy`: scratch for one panel, filled as it is needed.
+static void run_columns(row_block *b, long j0, long nc, const cell *packed, cell *lazy) {
+  const product *g = b->g;
+  pack_rows_of_a(b);
+  long together = g->panels && b->tiles == 1 ? rz_gemm_panels(b->height) : 1;
+  for (long j = j0; j < j0 + nc;) {
+    long width = rz_min(NR * together, j0 + nc - j);
+    if (width > NR && width < NR * together) width = NR;
+    if (g->panels) {
+      long at = j * g->steps + b->p0 * NR; // cells, or bytes of int8
+      const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
+      run_panels(b, panel, g->steps * NR, j, width);
+    } else if (lazy) {
+      rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
+      run_panels(b, lazy, 0, j, width);
+    } else run_panels(b, packed + (j - j0) * b->steps, 0, j, width);
+    j += width;
   }
 }
 
 static void run_item(void *arg, long item, int thread) {
   const product *g = arg;
-  long i0 = item / g->col_items * g->row_step, i1 = min_long(i0 + g->row_step, g->m);
-  long first = item % g->col_items * g->col_step, last = min_long(first + g->col_step, g->n);
-  float *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + SCRATCH_A;
-  // Few rows do not repay packing B; whole panels can be read where they lie.
-  int direct = g->b && i1 - i0 <= 2 * MR;
-  for (long j0 = first; j0 < last; j0 += NC) {
-    long nc = min_long(NC, last - j0), whole = direct ? nc / NR * NR : 0;
-    for (long p0 = 0; p0 < g->k; p0 += KC) {
-      block b = {i0, i1, j0, nc, p0, min_long(KC, g->k - p0), NULL, 0, NR, scratch_a};
-      if (g->panels) {
-        b.panels = g->panels + j0 * g->k + p0 * NR, b.panel_step = g->k * NR;
-        run_block(g, &b);
-        continue;
-      }
-      if (whole) {
-        block w = b;
-        w.nc = whole, w.panels = g->b + p0 * g->ldb + j0, w.panel_step = NR, w.ldb = g->ldb;
-        run_block(g, &w);
-      }
-      if (whole < nc) {
-        b.j0 += whole, b.nc -= whole, b.panels = scratch_b, b.panel_step = b.kc * NR;
-        pack_b(scratch_b, g, p0, b.kc, b.j0, b.nc);
-        run_block(g, &b);
+  long i0 = item / g->col_items * g->row_step, rows = rz_min(g->row_step, g->m - i0);
+  long first = item % g->col_items * g->col_step, cols = rz_min(g->col_step, g->n - first);
+  cell *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + g->a_cells;
+  long most = rz_min(rows, (g->a_cells - 2 * MR * VL) / g->kc / MR * MR), blocks = (rows + most - 1) / most;
+  long mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
+  int once = mc == rows; // then each panel of B is needed only once
+  long nc = g->panels || once ? cols : rz_min(cols, B_CELLS / g->kc / NR * NR);
+  for (long j0 = first; j0 < first + cols; j0 += nc) {
+    long here = rz_min(nc, first + cols - j0);
+    for (long p0 = 0; p0 < g->steps; p0 += g->kc) {
+      long steps = rz_min(g->kc, g->steps - p0);
+      if (!g->panels && !once) rz_pack_tiles(g->format, scratch_b, steps * NR, NR, NR, &g->b, j0, here, p0, steps);
+      for (long i = 0; i < rows; i += mc) {
+        row_block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .p0 = p0, .steps = steps, .a = scratch_a};
+        run_columns(&b, j0, here, scratch_b, once ? scratch_b : NULL);
       }
     }
   }
-  for (long i = i0; g->bias && i < i1; i++)
-    for (long j = first; j < last; j++) g->c[i * g->n + j] += g->bias[j];
 }
 
-static long round_up(long x, long step) { return (x + step - 1) / step * step; }
-
 // Cuts C into items: about four per thread, by rows first, then by columns.
-static int run_product(product *g) {
-  if (g->m == 0 || g->n == 0) return RZ_OK;
-  if (rz_reserve(g->ctx, (SCRATCH_A + (size_t)KC * NC) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
-  double work = 2.0 * (double)g->m * (double)g->n * (double)g->k / 16;
+static void cut(product *g) {
+  double work = 2.0 * (double)g->m * (double)g->n * (double)g->k;
   long threads = rz_threads(g->ctx), wanted = threads == 1 ? 1 : 4 * threads;
-  g->row_step = round_up(g->m, MR), g->col_step = round_up(g->n, NR);
-  if (threads > 1) {
-    long row_items = min_long(wanted, (g->m + 4 * MR - 1) / (4 * MR));
-    g->row_step = round_up((g->m + row_items - 1) / row_items, MR);
-    long col_items = min_long((wanted + row_items - 1) / row_items, (g->n + NR - 1) / NR);
-    if (row_items >= 2 * threads) col_items = 1;
-    g->col_step = round_up((g->n + col_items - 1) / col_items, NR);
+  if (work / 2e6 < (double)wanted) wanted = (long)(work / 2e6) + 1;
+  g->row_step = rz_round_up(g->m, MR), g->col_step = rz_round_up(g->n, NR);
+  if (wanted > 1) {
+    long row_items = rz_min(wanted, (g->m + 8 * MR - 1) / (8 * MR));
+    g->row_step = rz_round_up((g->m + row_items - 1) / row_items, MR);
+    long col_items = rz_min((wanted + row_items - 1) / row_items, (g->n + NR - 1) / NR);
+    g->col_step = rz_round_up((g->n + col_items - 1) / col_items, NR);
   }
   g->col_items = (g->n + g->col_step - 1) / g->col_step;
+}
+
+static int run_product(product *g) {
+  if (g->m == 0 || g->n == 0) return RZ_OK;
+  g->steps = rz_steps(g->format, g->k);
+  if (g->k == 0) {
+    // The empty chain.
+    for (long i = 0; i < g->m; i++)
+      for (long j = 0; j < g->n; j++) g->c[i * g->n + j] = (g->accumulate ? g->c[i * g->n + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
+    return RZ_OK;
+  }
+  long blocks = (g->steps + KC - 1) / KC;
+  g->kc = rz_round_up((g->steps + blocks - 1) / blocks, NR);
+  // A single tile leaves nothing in L1 to come back to: it streams B as it lies. Int8 sums are scaled once, so never cut.
+  if (g->format == RZ_INT8 || (g->m <= MR && g->panels)) g->kc = rz_round_up(g->steps, NR);
+  if (g->format != RZ_INT8) g->kc = rz_min(g->kc, A_CELLS / MR / NR * NR - NR);
+  g->a_cells = A_CELLS > MR * (g->kc + 2 * VL) ? A_CELLS : MR * (g->kc + 2 * VL);
+  size_t cells = (size_t)(g->a_cells + (g->panels ? 0 : B_CELLS));
+  if (rz_reserve(g->ctx, cells * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  cut(g);
   long row_items = (g->m + g->row_step - 1) / g->row_step;
-  rz_parallel(g->ctx, run_item, g, row_items * g->col_items, work);
+  rz_parallel(g->ctx, run_item, g, row_items * g->col_items, 2.0 * (double)g->m * (double)g->n * (double)g->k / 16);
   return RZ_OK;
 }
 
-int rz_vector_width(void) { return VL; }
-size_t rz_packed_size(long out, long in) { return (size_t)(round_up(out, NR) * in); }
-
-typedef struct {
-  float *packed;
-  const float *w;
-  long out, in;
-} packing;
-
-static void pack_panel(void *arg, long panel, int thread) {
-  (void)thread;
-  packing *p = arg;
-  float *to = p->packed + panel * NR * p->in;
-  for (long j = 0; j < NR; j++) {
-    long o = panel * NR + j;
-    for (long k = 0; k < p->in; k++) to[k * NR + j] = o < p->out ? p->w[o * p->in + k] : 0.0f;
-  }
-}
-
-void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, long in) {
-  packing p = {packed, w, out, in};
-  rz_parallel(ctx, pack_panel, &p, (out + NR - 1) / NR, (double)out * (double)in);
-}
-
-int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in,
-              int accumulate) {
-  product g = {.ctx = ctx, .m = rows, .n = out, .k = in, .a = x, .ars = in, .acs = 1, .panels = packed, .c = y, .bias = bias, .accumulate = accumulate};
+int rz_linear(rz_context *ctx, float *y, const float *x, const void *packed, const float *bias, long rows, long out, long in,
+              int accumulate, int format) {
+  product g = {.ctx = ctx, .format = format, .m = rows, .n = out, .k = in, .panels = packed, .c = y, .bias = bias, .accumulate = accumulate};
+  g.a = (rz_source){ROWS_F32, x, in, in};
   return run_product(&g);
 }
 
-int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *packed, long rows, long out, long in, int accumulate) {
-  product g = {.ctx = ctx, .m = rows, .n = in, .k = out, .a = dy, .ars = out, .acs = 1, .transposed = packed, .c = dx, .accumulate = accumulate};
+int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const void *packed, long rows, long out, long in, int accumulate,
+                             int format) {
+  product g = {.ctx = ctx, .format = format, .m = rows, .n = in, .k = out, .c = dx, .accumulate = accumulate};
+  g.a = (rz_source){ROWS_F32, dy, out, out};
+  g.b = (rz_source){PANELS, packed, in, out};
   return run_product(&g);
 }
 
-int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in) {
-  product g = {.ctx = ctx, .m = out, .n = in, .k = rows, .a = dy, .ars = 1, .acs = out, .b = x, .ldb = in, .c = dw, .accumulate = 1};
-  if (out == 1) g.acs = 1, g.ars = 1; // a column of one is a row
+int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in, int format) {
+  product g = {.ctx = ctx, .format = format, .m = out, .n = in, .k = rows, .c = dw, .accumulate = 1};
+  g.a = (rz_source){COLUMNS_F32, dy, out, rows};
+  g.b = (rz_source){COLUMNS_F32, x, in, rows};
   return run_product(&g);
 }
 
@@ -269,7 +203,7 @@ typedef struct {
 static void bias_item(void *arg, long item, int thread) {
   (void)thread;
   bias_job *b = arg;
-  long j0 = item * 64, j1 = min_long(j0 + 64, b->out);
+  long j0 = item * 64, j1 = rz_min(j0 + 64, b->out);
   for (long r = 0; r < b->rows; r++)
     for (long j = j0; j < j1; j++) b->dbias[j] += b->dy[r * b->out + j];
 }

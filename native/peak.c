@@ -1,9 +1,11 @@
-// The speed limit of this machine as this compiler sees it: independent f32 fused multiply-adds on every thread. For `bench`.
+// The limits of this machine as this compiler sees them, for `bench`: multiply-adds in f32 and bf16 on independent chains, and reading
+// memory, each on every thread.
 #include "rzero.h"
 #include "simd.h"
 #include <time.h>
+#include <unistd.h>
 
-#define CHAINS 10
+#define CHAINS (VL == 8 ? 12 : 24) // more than latency × throughput; fewer than registers
 #define STEPS 20000
 
 static double seconds_now(void) {
@@ -14,34 +16,92 @@ static double seconds_now(void) {
 
 typedef struct {
   double seconds;
-  _Alignas(64) double gflops[256];
+  int format;
+  const float *memory;
+  long span; // floats of memory per item
+  _Alignas(64) double rate[256];
 } peak_job;
 
-static void peak_item(void *arg, long item, int thread) {
-  (void)thread;
-  peak_job *job = arg;
+INLINE vf step(int format, vf sum, vf a, vf b) {
+#if BF16_DOT && VL == 16
+  if (format == RZ_BF16) return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
+#elif BF16_DOT
+  if (format == RZ_BF16) return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a, (bfloat16x8_t)b);
+#endif
+  return format == RZ_BF16 ? sum : fma_v(a, b, sum);
+}
+
+// G(FL)OP/s of this thread.
+INLINE double chains(int format, double seconds) {
   vf acc[CHAINS] = {};
   volatile float one = 0.999f;
   vf a = splat(one), b = splat(one * 1e-3f);
   double start = seconds_now(), spent = 0, rounds = 0;
-  while (spent < job->seconds) {
-    for (long s = 0; s < STEPS; s++)
+  while (spent < seconds) {
+    for (long s = 0; s < STEPS; s++) {
+      // Opaque to the compiler: nothing can be moved out of the loop.
+      __asm__ volatile("" : "+m"(*(volatile float *)&one));
 UNROLL
-      for (int c = 0; c < CHAINS; c++) acc[c] = fma_v(acc[c], a, b);
+      for (int c = 0; c < CHAINS / 2; c++) acc[c] = step(format, acc[c], a, b);
+UNROLL
+      for (int c = CHAINS / 2; c < CHAINS; c++) acc[c] = step(format, acc[c], a, b);
+    }
     rounds++;
     spent = seconds_now() - start;
   }
   volatile float sink = 0;
   for (int c = 0; c < CHAINS; c++) sink += acc[c][0];
   (void)sink;
-  job->gflops[item] = rounds * STEPS * CHAINS * VL * 2 / spent / 1e9;
+  return rounds * STEPS * CHAINS * VL * (format == RZ_BF16 ? 4 : 2) / spent / 1e9;
 }
 
-double rz_peak(rz_context *ctx, double seconds) {
-  peak_job job = {.seconds = seconds};
-  long threads = rz_threads(ctx) < 256 ? rz_threads(ctx) : 256;
+static void peak_item(void *arg, long item, int thread) {
+  (void)thread;
+  peak_job *job = arg;
+  job->rate[item] = job->format == RZ_BF16 ? chains(RZ_BF16, job->seconds) : chains(RZ_F32, job->seconds);
+}
+
+static long job_threads(rz_context *ctx) { return rz_threads(ctx) < 256 ? rz_threads(ctx) : 256; }
+
+double rz_peak(rz_context *ctx, double seconds, int format) {
+  if (format == RZ_BF16 && !BF16_DOT) return 0;
+  peak_job job = {.seconds = seconds, .format = format};
+  long threads = job_threads(ctx);
   rz_parallel(ctx, peak_item, &job, threads, 1e12);
   double total = 0;
-  for (long t = 0; t < threads; t++) total += job.gflops[t];
+  for (long t = 0; t < threads; t++) total += job.rate[t];
   return total;
+}
+
+static void read_item(void *arg, long item, int thread) {
+  (void)thread;
+  peak_job *job = arg;
+  const float *from = job->memory + item * job->span;
+  vf sum[8] = {};
+  for (long i = 0; i + 8 * VL <= job->span; i += 8 * VL)
+UNROLL
+    for (int c = 0; c < 8; c++) sum[c] += load(from + i + c * VL);
+  volatile float sink = 0;
+  for (int c = 0; c < 8; c++) sink += sum[c][0];
+  (void)sink;
+}
+
+double rz_memory_bandwidth(rz_context *ctx, double seconds) {
+  long cache = 0;
+#ifdef _SC_LEVEL3_CACHE_SIZE
+  cache = sysconf(_SC_LEVEL3_CACHE_SIZE);
+#endif
+  long bytes = 4 * cache > 256L << 20 ? 4 * cache : 256L << 20, threads = job_threads(ctx);
+  float *memory = rz_alloc((size_t)bytes);
+  if (!memory) return 0;
+  peak_job job = {.memory = memory, .span = bytes / 4 / (4 * threads) / 64 * 64};
+  double best = 0, start = seconds_now();
+  while (seconds_now() - start < seconds || best == 0) {
+    double before = seconds_now();
+    rz_parallel(ctx, read_item, &job, 4 * threads, 1e12);
+    double rate = (double)(job.span * 16 * threads) / (seconds_now() - before) / 1e9;
+    if (rate > best) best = rate;
+  }
+  rz_free(memory);
+  return best;
 }

@@ -40,13 +40,17 @@ RZ_EXPORT void rz_unmap(void *part, int64_t offset, int64_t bytes);
 RZ_EXPORT void rz_to_bf16(rz_context *ctx, uint16_t *dst, const float *src, long count); // to nearest, ties to even; NaN stays NaN
 RZ_EXPORT void rz_from_bf16(rz_context *ctx, float *dst, const uint16_t *src, long count);
 
-// --- matrix products (gemm.c) ---
+// --- matrix products (gemm.c, gemm-weight.c, peak.c); formats as `WeightFormat` in types.ts ---
+enum { RZ_F32 = 0, RZ_BF16 = 1, RZ_INT8 = 2 };
 RZ_EXPORT int rz_vector_width(void); // floats per register
-RZ_EXPORT size_t rz_packed_size(long out, long in); // floats
-RZ_EXPORT void rz_pack_weight(rz_context *ctx, float *packed, const float *w, long out, long in);
-RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const float *packed, const float *bias, long rows, long out, long in, int accumulate);
-RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const float *packed, long rows, long out, long in, int accumulate);
-RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in);
+RZ_EXPORT int rz_has_bf16_dot(void); // whether bf16 products run on an instruction of their own
+RZ_EXPORT size_t rz_packed_bytes(long out, long in, int format);
+RZ_EXPORT void rz_pack_weight(rz_context *ctx, void *packed, const void *w, long out, long in, int format, int from_bf16);
+RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const void *packed, const float *bias, long rows, long out, long in,
+                        int accumulate, int format);
+RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const void *packed, long rows, long out, long in,
+                                       int accumulate, int format);
+RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in, int format);
 RZ_EXPORT void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out);
 
 // --- rows (embedding.c); `limit` is the number of rows that an index may name ---
@@ -87,5 +91,6 @@ RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, voi
                         double beta1, double beta2, double eps, double weight_decay, long step, float grad_scale);
 
 // --- measuring (peak.c) ---
-RZ_EXPORT double rz_peak(rz_context *ctx, double seconds); // GFLOP/s of independent f32 FMA chains on all threads
+RZ_EXPORT double rz_peak(rz_context *ctx, double seconds, int format); // GFLOP/s of independent chains on all threads; 0: no such instruction
+RZ_EXPORT double rz_memory_bandwidth(rz_context *ctx, double seconds); // GB/s read by all threads, best pass; 0: out of memory
 #endif

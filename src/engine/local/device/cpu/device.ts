@@ -56,12 +56,47 @@ export function createCpuDevice(options: CpuDeviceOptions = {}): Device {
   };
 }
 
-/** The most f32 GFLOP/s that plain fused multiply-adds reach here on `threads` threads, from a loop of about 0.2 s. */
-export function measurePeak(options: CpuDeviceOptions = {}): number {
-  const ctx = newContext(options.threads ?? availableParallelism());
+/** What this machine can do at most, measured. */
+export interface Peaks {
+  /** GFLOP/s of independent f32 fused multiply-adds. */
+  readonly f32: number;
+  /** GFLOP/s of bf16 dot products; absent where the CPU has no such instruction. */
+  readonly bf16?: number;
+  /** GB/s (10^9 bytes) of reading memory far beyond the caches. */
+  readonly memoryGBs: number;
+}
+
+const PEAK_SECONDS = 0.1;
+const PEAK_TRIES = 3;
+
+function withContext<T>(threads: number, use: (ctx: number) => T): T {
+  const ctx = newContext(threads);
   try {
-    return kernels().peak(ctx, 0.2);
+    return use(ctx);
   } finally {
     kernels().destroy(ctx);
   }
+}
+
+const bestPeak = (ctx: number, format: number): number =>
+  Math.max(...Array.from({ length: PEAK_TRIES }, () => kernels().peak(ctx, PEAK_SECONDS, format)));
+
+/** Peaks on `threads` threads, each the best of some tries because other programs may be running. Takes about a second. */
+export function measurePeaks(options: CpuDeviceOptions = {}): Peaks {
+  return withContext(options.threads ?? availableParallelism(), (ctx) => {
+    const f32 = bestPeak(ctx, 0);
+    const bf16 = bestPeak(ctx, 1);
+    const memoryGBs = kernels().memoryBandwidth(ctx, 2 * PEAK_SECONDS);
+    return bf16 > 0 ? { f32, bf16, memoryGBs } : { f32, memoryGBs };
+  });
+}
+
+/** The most f32 GFLOP/s that plain fused multiply-adds reach here on `threads` threads, from a loop of about 0.2 s. */
+export function measurePeak(options: CpuDeviceOptions = {}): number {
+  return withContext(options.threads ?? availableParallelism(), (ctx) => kernels().peak(ctx, 0.2, 0));
+}
+
+/** The format in which this CPU multiplies fastest: bf16 where the compiled kernels have a bf16 dot product, else f32. */
+export function bestFormat(): "bf16" | "f32" {
+  return kernels().hasBf16Dot() ? "bf16" : "f32";
 }

@@ -25,7 +25,8 @@ export interface Kernels {
   readonly toBf16In: (ctx: number, to: number, from: Float32Array, count: number) => void;
   readonly fromBf16Out: (ctx: number, to: Float32Array, from: number, count: number) => void;
   readonly vectorWidth: Native;
-  readonly packedSize: Native;
+  readonly hasBf16Dot: Native;
+  readonly packedBytes: Native;
   readonly packWeight: Native;
   readonly linear: Native;
   readonly linearBackwardInput: Native;
@@ -49,6 +50,7 @@ export interface Kernels {
   readonly sumSquares: Native;
   readonly adamW: Native;
   readonly peak: Native;
+  readonly memoryBandwidth: Native;
 }
 
 const TYPES: Record<string, string> = {
@@ -79,11 +81,12 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   toBf16In: ["rz_to_bf16", "V", "PPAI"],
   fromBf16Out: ["rz_from_bf16", "V", "PAPI"],
   vectorWidth: ["rz_vector_width", "J", ""],
-  packedSize: ["rz_packed_size", "I", "II"],
-  packWeight: ["rz_pack_weight", "V", "PPPII"],
-  linear: ["rz_linear", "J", "PPPPPIIIJ"],
-  linearBackwardInput: ["rz_linear_backward_input", "J", "PPPPIIIJ"],
-  linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIII"],
+  hasBf16Dot: ["rz_has_bf16_dot", "J", ""],
+  packedBytes: ["rz_packed_bytes", "I", "IIJ"],
+  packWeight: ["rz_pack_weight", "V", "PPPIIJJ"],
+  linear: ["rz_linear", "J", "PPPPPIIIJJ"],
+  linearBackwardInput: ["rz_linear_backward_input", "J", "PPPPIIIJJ"],
+  linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIIIJ"],
   biasBackward: ["rz_bias_backward", "V", "PPPII"],
   gatherRows: ["rz_gather_rows", "J", "PPPPIII"],
   gatherBf16: ["rz_gather_bf16", "J", "PPPPIII"],
@@ -102,7 +105,8 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   sampleTokens: ["rz_sample_tokens", "J", "PPPPPPPPPII"],
   sumSquares: ["rz_sum_squares", "D", "PPI"],
   adamW: ["rz_adamw", "V", "PPPPPJIDDDDDIF"],
-  peak: ["rz_peak", "D", "PD"],
+  peak: ["rz_peak", "D", "PDJ"],
+  memoryBandwidth: ["rz_memory_bandwidth", "D", "PD"],
 };
 
 let loaded: Kernels | undefined;

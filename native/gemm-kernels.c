@@ -1,0 +1,102 @@
+// The inner kernels of the matrix products: one tile of C in registers, over all steps of packed A and B.
+// Exactness: each element is one chain over k in ascending order, one fused multiply-add per product (bf16: per pair, odd one first);
+// vector lanes run over columns, never over k. Knows nothing of blocks, packing or threads.
+#include "gemm.h"
+
+typedef struct {
+  vf low, high; // floats, or without a dot instruction the even and the odd halves of pairs
+} operand;
+
+INLINE operand as_operand(int format, vf cells) {
+  if (format != RZ_BF16 || BF16_DOT) return (operand){cells, cells};
+  return (operand){(vf)((vi)cells << 16), (vf)((vi)cells & (int32_t)0xffff0000)};
+}
+
+INLINE vf multiply_add(int format, operand a, operand b, vf sum) {
+  if (format != RZ_BF16) return fma_v(a.low, b.low, sum);
+#if BF16_DOT && VL == 16
+  return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a.low, (__m512bh)b.low);
+#elif BF16_DOT
+  return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a.low, (bfloat16x8_t)b.low);
+#else
+  return fma_v(a.low, b.low, fma_v(a.high, b.high, sum));
+#endif
+}
+
+INLINE vf splat_cell(const cell *p) {
+  int32_t bits;
+  memcpy(&bits, p, sizeof bits);
+  return (vf)(bits + (vi){});
+}
+
+INLINE vf load_b(int format, const char *b, long at) {
+  return format == RZ_INT8 ? load_int8((const int8_t *)b + at) : load((const cell *)b + at);
+}
+
+INLINE void tile(int format, int mr, int nv, long steps, const cell *a, const void *panels, long panel_step, float *c, long ldc,
+                 const float *next, int load_c) {
+  vf acc[MR][8];
+  long bytes = format == RZ_INT8 ? 1 : 4;
+  const char *b = panels;
+  for (int i = 0; i < mr; i++) {
+    __builtin_prefetch(next + i * ldc, 1);
+    if (nv > 1 && VL == 16) __builtin_prefetch(next + i * ldc + VL, 1);
+  }
+UNROLL
+  for (int i = 0; i < mr; i++)
+UNROLL
+    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? load(c + i * ldc + j * VL) : (vf){};
+  for (long p = 0; p < steps; p++, b += NR * bytes, a += mr) {
+    operand w[8];
+UNROLL
+    for (int j = 0; j < nv; j++) w[j] = as_operand(format, load_b(format, b + j / 2 * panel_step * bytes, j % 2 * VL));
+UNROLL
+    for (int i = 0; i < mr; i++) {
+      operand x = as_operand(format, splat_cell(a + i));
+UNROLL
+      for (int j = 0; j < nv; j++) acc[i][j] = multiply_add(format, x, w[j], acc[i][j]);
+    }
+  }
+UNROLL
+  for (int i = 0; i < mr; i++)
+UNROLL
+    for (int j = 0; j < nv; j++) store(c + i * ldc + j * VL, acc[i][j]);
+}
+
+#define FORM(format, mr, nv)                                                                                                           \
+  static void k_##format##_##mr##_##nv(long steps, const cell *a, const void *b, long panel_step, float *c, long ldc,                 \
+                                       const float *next, int load_c) {                                                               \
+    tile(format, mr, nv, steps, a, b, panel_step, c, ldc, next, load_c);                                                              \
+  }
+#define FORMS(mr, nv) FORM(RZ_F32, mr, nv) FORM(RZ_BF16, mr, nv) FORM(RZ_INT8, mr, nv)
+#define ROW(mr, wide) FORMS(mr, 1) FORMS(mr, 2) FORMS(mr, wide)
+#define LAST_ROW(mr) FORMS(mr, 1) FORMS(mr, 2)
+#define ENTRY(format, mr, wide) {k_##format##_##mr##_1, k_##format##_##mr##_2, k_##format##_##mr##_##wide}
+#if VL == 8
+#define ALL_ROWS(ROW, LAST) ROW(1, 8) ROW(2, 4) ROW(3, 4) LAST(4) LAST(5) LAST(6)
+static const signed char wide_panels[MR] = {4, 2, 2, 1, 1, 1};
+#elif VL == 4
+#define ALL_ROWS(ROW, LAST) ROW(1, 8) ROW(2, 8) ROW(3, 8) ROW(4, 4) ROW(5, 4) ROW(6, 4) LAST(7) LAST(8) LAST(9) LAST(10) LAST(11) LAST(12)
+static const signed char wide_panels[MR] = {4, 4, 4, 2, 2, 2, 1, 1, 1, 1, 1, 1};
+#else
+#define ALL_ROWS(ROW, LAST)                                                                                                            \
+  ROW(1, 8) ROW(2, 8) ROW(3, 8) ROW(4, 4) ROW(5, 4) ROW(6, 4) ROW(7, 4) LAST(8) LAST(9) LAST(10) LAST(11) LAST(12) LAST(13) LAST(14)
+static const signed char wide_panels[MR] = {4, 4, 4, 2, 2, 2, 2, 1, 1, 1, 1, 1, 1, 1};
+#endif
+ALL_ROWS(ROW, LAST_ROW)
+#define F32_ROW(mr, wide) ENTRY(RZ_F32, mr, wide),
+#define F32_LAST(mr) ENTRY(RZ_F32, mr, 2),
+#define BF16_ROW(mr, wide) ENTRY(RZ_BF16, mr, wide),
+#define BF16_LAST(mr) ENTRY(RZ_BF16, mr, 2),
+#define INT8_ROW(mr, wide) ENTRY(RZ_INT8, mr, wide),
+#define INT8_LAST(mr) ENTRY(RZ_INT8, mr, 2),
+static const rz_gemm_kernel kernels[3][MR][3] = {
+    [RZ_F32] = {ALL_ROWS(F32_ROW, F32_LAST)},
+    [RZ_BF16] = {ALL_ROWS(BF16_ROW, BF16_LAST)},
+    [RZ_INT8] = {ALL_ROWS(INT8_ROW, INT8_LAST)},
+};
+
+rz_gemm_kernel rz_gemm_kernel_of(int format, long height, long vectors) {
+  return kernels[format][height - 1][vectors > 2 ? 2 : vectors - 1];
+}
+long rz_gemm_panels(long height) { return wide_panels[height - 1]; }

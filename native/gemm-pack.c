@@ -1,0 +1,111 @@
+// Packing for the matrix products: matrices as they lie in memory become tiles and panels of cells, one step of K after the other.
+// Rows are transposed VL × VL cells at a time in registers. Knows nothing of what is multiplied.
+#include "gemm.h"
+
+// VL cells of a row from element `e` on, zeros from its end.
+INLINE vf row_cells(int format, rz_source_kind kind, const rz_source *s, long row, long step) {
+  if (kind == ROWS_BF16) {
+    const uint16_t *at = (const uint16_t *)s->from + row * s->stride;
+    if (format == RZ_F32) return load_bf16_only(at + step, s->length - step);
+    long left = s->length - 2 * step;
+    if (left >= 2 * VL) return load((const float *)(at + 2 * step));
+    uint16_t part[2 * VL] = {0};
+    if (left > 0) memcpy(part, at + 2 * step, (size_t)left * sizeof part[0]);
+    return load((const float *)part);
+  }
+  const float *at = (const float *)s->from + row * s->stride;
+  if (format == RZ_F32) return load_only(at + step, s->length - step);
+  long e = 2 * step;
+  return bf16_row(load_only(at + e, s->length - e), load_only(at + e + VL, s->length - e - VL));
+}
+
+// Rows [row, row + VL) of a source, of which `count` are wanted, VL steps each, into t.
+INLINE void load_block(int format, rz_source_kind kind, vf t[VL], const rz_source *s, long row, long count, long step) {
+  if (kind != PANELS) {
+UNROLL
+    for (int r = 0; r < VL; r++) t[r] = r < count ? row_cells(format, kind, s, row + r, step) : (vf){};
+    return;
+  }
+  if (format == RZ_F32) {
+    const float *panel = (const float *)s->from + step / NR * NR * s->stride + step % NR;
+UNROLL
+    for (int r = 0; r < VL; r++) t[r] = r < count ? load(panel + (row + r) * NR) : (vf){};
+    return;
+  }
+  // A panel holds pairs along the weight's rows; wanted are pairs along its columns.
+  long height = (s->stride + 1) / 2;
+  const float *panel = (const float *)s->from + step / VL * NR * height;
+UNROLL
+  for (int r = 0; r < VL; r += 2) {
+    int there = r < count;
+    const float *at = panel + (row + r) / 2 * NR;
+    vi a = there ? (vi)load(at) : (vi){}, b = there ? (vi)load(at + VL) : (vi){};
+    vi even = SHUFFLE(a, b, EVEN_LANES), odd = SHUFFLE(a, b, ODD_LANES);
+    t[r] = (vf)((even & 0xffff) | odd << 16);
+    t[r + 1] = (vf)(shift_right(even, 16) | (odd & (int32_t)0xffff0000));
+  }
+}
+
+INLINE void pack_rows(int format, rz_source_kind kind, cell *to, long ld, const rz_source *s, long row, long count, long first, long steps) {
+  for (long p = 0; p < steps; p += VL) {
+    long n = rz_min(VL, steps - p);
+    // The last vectors first: what they write past the tile is the next steps' beginning.
+    for (long q = (count - 1) / VL * VL; q >= 0; q -= VL) {
+      vf t[VL];
+      load_block(format, kind, t, s, row + q, rz_min(count - q, VL), first + p);
+      transpose(t);
+      cell *at = to + p * ld + q;
+      if (n == VL) {
+UNROLL
+        for (int i = 0; i < VL; i++) store(at + i * ld, t[i]);
+      } else {
+        for (long i = 0; i < n; i++) store(at + i * ld, t[i]);
+      }
+    }
+  }
+}
+
+// One row needs no transpose.
+static void pack_row(int format, cell *to, const rz_source *s, long row, long first, long steps) {
+  for (long p = 0; p < steps; p += VL) store_upto(to + p, row_cells(format, ROWS_F32, s, row, first + p), steps - p);
+}
+
+// One step of columns.
+INLINE vf column_cells(int format, const rz_source *s, long column, long step, long count) {
+  const float *at = (const float *)s->from + column;
+  if (format == RZ_F32) return load_only(at + step * s->stride, count);
+  vf low = load_only(at + 2 * step * s->stride, count);
+  vf high = 2 * step + 1 < s->length ? load_only(at + (2 * step + 1) * s->stride, count) : (vf){};
+  return bf16_zip(low, high);
+}
+
+INLINE void pack_columns(int format, cell *to, long distance, long ld, long width, const rz_source *s, long row, long count, long first,
+                         long steps) {
+  for (long p = 0; p < steps; p++) {
+    cell *tile = to + p * ld;
+    for (long i = 0; i < count; i += width, tile += distance) {
+      long here = rz_min(width, count - i);
+      for (long q = 0; q < here; q += VL) store(tile + q, column_cells(format, s, row + i + q, first + p, here - q));
+    }
+  }
+}
+
+void rz_pack(int format, cell *to, long ld, const rz_source *s, long row, long count, long first, long steps) {
+  if (format == RZ_INT8) format = RZ_F32;
+  if (s->kind == ROWS_F32 && count == 1 && ld == 1) pack_row(format, to, s, row, first, steps);
+  else if (s->kind == ROWS_F32 && format == RZ_F32) pack_rows(RZ_F32, ROWS_F32, to, ld, s, row, count, first, steps);
+  else if (s->kind == ROWS_F32) pack_rows(RZ_BF16, ROWS_F32, to, ld, s, row, count, first, steps);
+  else if (s->kind == ROWS_BF16 && format == RZ_F32) pack_rows(RZ_F32, ROWS_BF16, to, ld, s, row, count, first, steps);
+  else if (s->kind == ROWS_BF16) pack_rows(RZ_BF16, ROWS_BF16, to, ld, s, row, count, first, steps);
+  else if (s->kind == PANELS && format == RZ_F32) pack_rows(RZ_F32, PANELS, to, ld, s, row, count, first, steps);
+  else if (s->kind == PANELS) pack_rows(RZ_BF16, PANELS, to, ld, s, row, count, first, steps);
+  else rz_pack_tiles(format, to, 0, ld, count, s, row, count, first, steps);
+}
+
+void rz_pack_tiles(int format, cell *to, long distance, long ld, long width, const rz_source *s, long row, long count, long first, long steps) {
+  if (format == RZ_INT8) format = RZ_F32;
+  if (s->kind != COLUMNS_F32) {
+    for (long i = 0; i < count; i += width, to += distance) rz_pack(format, to, ld, s, row + i, rz_min(width, count - i), first, steps);
+  } else if (format == RZ_F32) pack_columns(RZ_F32, to, distance, ld, width, s, row, count, first, steps);
+  else pack_columns(RZ_BF16, to, distance, ld, width, s, row, count, first, steps);
+}

@@ -1,0 +1,55 @@
+// What the files of the matrix products share. All three are C[M, N] (+)= A[M, K]·B[K, N] over packed cells of 32 bits: a float, or a
+// pair of bf16 that are neighbours along K. `steps` counts cells along K. B lies in panels of NR columns, A in tiles of at most MR rows,
+// both one step after the other; an int8 panel has one byte per step and column instead.
+#ifndef RZERO_GEMM_H
+#define RZERO_GEMM_H
+#include "rzero.h"
+#include "simd.h"
+
+#if VL == 16
+#define MR 14
+#elif VL == 8
+#define MR 6
+#else
+#define MR 12
+#endif
+#define NR (2 * VL)
+
+typedef float cell; // 32 bits that only ever move through vectors
+
+// c[height, columns] = (load ? c : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. `next` is where C goes on after
+// this tile, fetched ahead.
+typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, float *c, long ldc, const float *next, int load);
+// Kernel for a tile of `height` rows by `vectors` vectors: 1, 2, or 2·rz_gemm_panels(height).
+rz_gemm_kernel rz_gemm_kernel_of(int format, long height, long vectors);
+// Panels that the widest kernel of this height takes at once: a low tile needs width to keep the multipliers busy.
+long rz_gemm_panels(long height);
+
+// Where cells are packed from.
+typedef enum {
+  ROWS_F32, // row i at f32 + i·stride, along K
+  ROWS_BF16, // the same in bf16
+  COLUMNS_F32, // row i is a column: element p at f32[p·stride + i]
+  PANELS, // f32 or bf16 panels of a weight [stride, N], read as its transpose; rows are the weight's columns
+} rz_source_kind;
+typedef struct {
+  rz_source_kind kind;
+  const void *from;
+  long stride;
+  long length; // elements along K
+} rz_source;
+
+// Rows [row, row + count) of a source, steps [first, first + steps), as to[step·ld + i]; lanes of whole vectors past `count` are
+// zeros or, within the next VL cells, unspecified until overwritten by the next step. `ld` ≥ count. PANELS needs `first` at a
+// multiple of NR (f32) or VL (bf16).
+void rz_pack(int format, cell *to, long ld, const rz_source *source, long row, long count, long first, long steps);
+// The same as tiles or panels of `width` rows each (the last may have fewer), `distance` cells apart: reads columns line by line.
+void rz_pack_tiles(int format, cell *to, long distance, long ld, long width, const rz_source *source, long row, long count, long first,
+                   long steps);
+
+static inline long rz_min(long a, long b) { return a < b ? a : b; }
+static inline long rz_round_up(long x, long step) { return (x + step - 1) / step * step; }
+static inline long rz_steps(int format, long k) { return format == RZ_BF16 ? (k + 1) / 2 : k; }
+// Scales of an int8 weight [out, in], after its panels.
+static inline size_t rz_scales_at(long out, long in) { return (size_t)rz_round_up(rz_round_up(out, NR) * in, 64); }
+#endif
