@@ -47,10 +47,10 @@ function compare(device, [rows, out, input]) {
   const [x, w, y] = [rows * input, out * input, rows * out].map((length) => device.alloc("f32", length));
   device.upload(x, hostX);
   device.upload(w, hostW);
-  const packed = device.packWeight(w, out, input);
+  const packed = device.packWeight(w, out, input, "f32");
   // Ours reads a weight that was packed once, as training and sampling do; the second figure packs it for every product.
   const ours = () => device.linear(y, x, packed, rows);
-  const oursPacking = () => device.linear(y, x, device.packWeight(w, out, input, packed), rows);
+  const oursPacking = () => device.linear(y, x, device.packWeight(w, out, input, "f32", packed), rows);
   const theirs = () => sgemm(ROW_MAJOR, NO_TRANSPOSE, TRANSPOSE, rows, out, input, 1, hostX, input, hostW, input, 0, hostY, out);
   const work = 2 * rows * out * input;
   const repeats = Math.max(1, Math.round(4e8 / work));

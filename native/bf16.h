@@ -50,4 +50,27 @@ INLINE vh to_bf16_random_v(vf x, vu random) {
   vu nan = (vu)((u & 0x7fffffff) > 0x7f800000);
   return __builtin_convertvector(cut | (nan & 0x40), vh);
 }
+
+// n < VL: zeros follow, and nothing past them is touched.
+INLINE vf from_bf16_only(const bf16 *p, long n) {
+  if (n >= VL) return from_bf16_v(load_bf16(p));
+  bf16 part[VL] = {0};
+  if (n > 0) memcpy(part, p, (size_t)n * sizeof part[0]);
+  return from_bf16_v(load_bf16(part));
+}
+
+// sum + a·b over pairs of bf16 in each lane, on an instruction of its own where BF16_DOT is 1. (It may turn denormals into 0.)
+#if defined(__AVX512BF16__) && VL == 16
+#define BF16_DOT 1
+INLINE vf bf16_dot(vf sum, vf a, vf b) { return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b); }
+#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && VL == 4
+#define BF16_DOT 1
+INLINE vf bf16_dot(vf sum, vf a, vf b) { return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a, (bfloat16x8_t)b); }
+#else
+#define BF16_DOT 0
+INLINE vf bf16_dot(vf sum, vf a, vf b) {
+  vf high = fma_v((vf)((vu)a & 0xffff0000), (vf)((vu)b & 0xffff0000), sum);
+  return fma_v((vf)((vu)a << 16), (vf)((vu)b << 16), high);
+}
+#endif
 #endif

@@ -14,19 +14,31 @@ INLINE operand as_operand(int format, vf cells) {
 
 INLINE vf multiply_add(int format, operand a, operand b, vf sum) {
   if (format != RZ_BF16) return fma_v(a.low, b.low, sum);
-#if BF16_DOT && VL == 16
-  return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a.low, (__m512bh)b.low);
-#elif BF16_DOT
-  return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a.low, (bfloat16x8_t)b.low);
-#else
+  if (BF16_DOT) return bf16_dot(sum, a.low, b.low);
   return fma_v(a.low, b.low, fma_v(a.high, b.high, sum));
-#endif
 }
 
 INLINE vf splat_cell(const cell *p) {
   int32_t bits;
   memcpy(&bits, p, sizeof bits);
   return (vf)(bits + (vi){});
+}
+
+// VL int8 as floats.
+INLINE vf load_int8(const int8_t *p) {
+#if VL == 16
+  return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
+#elif defined(__AVX2__)
+  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
+#elif defined(__ARM_NEON)
+  int32_t four;
+  memcpy(&four, p, sizeof four);
+  return (vf)vcvtq_f32_s32(vmovl_s16(vget_low_s16(vmovl_s8(vreinterpret_s8_s32(vdup_n_s32(four))))));
+#else
+  vi x;
+  for (int i = 0; i < VL; i++) x[i] = p[i];
+  return __builtin_convertvector(x, vf);
+#endif
 }
 
 INLINE vf load_b(int format, const char *b, long at) {

@@ -2,21 +2,52 @@
 // Rows are transposed VL × VL cells at a time in registers. Knows nothing of what is multiplied.
 #include "gemm.h"
 
+// Lane i: (bf16 of low[i]) | (bf16 of high[i]) << 16.
+INLINE vf zip(vf low, vf high) {
+#if BF16_DOT && VL == 16
+  typedef short words __attribute__((vector_size(64)));
+  const words order = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
+  return (vf)_mm512_permutexvar_epi16((__m512i)order, (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low));
+#else
+  return (vf)(__builtin_convertvector(to_bf16_v(low), vu) | __builtin_convertvector(to_bf16_v(high), vu) << 16);
+#endif
+}
+
+#if VL == 16
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#elif VL == 8
+#define EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define ODD 1, 3, 5, 7, 9, 11, 13, 15
+#else
+#define EVEN 0, 2, 4, 6
+#define ODD 1, 3, 5, 7
+#endif
+
+// The 2·VL neighbours of a, b as bf16, in order.
+INLINE vf narrow(vf a, vf b) {
+#if BF16_DOT && VL == 16
+  return (vf)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
+#else
+  return zip(SHUFFLE(a, b, EVEN), SHUFFLE(a, b, ODD));
+#endif
+}
+
 // VL cells of a row from element `e` on, zeros from its end.
 INLINE vf row_cells(int format, rz_source_kind kind, const rz_source *s, long row, long step) {
   if (kind == ROWS_BF16) {
-    const uint16_t *at = (const uint16_t *)s->from + row * s->stride;
-    if (format == RZ_F32) return load_bf16_only(at + step, s->length - step);
+    const bf16 *at = (const bf16 *)s->from + row * s->stride;
+    if (format == RZ_F32) return from_bf16_only(at + step, s->length - step);
     long left = s->length - 2 * step;
     if (left >= 2 * VL) return load((const float *)(at + 2 * step));
-    uint16_t part[2 * VL] = {0};
+    bf16 part[2 * VL] = {0};
     if (left > 0) memcpy(part, at + 2 * step, (size_t)left * sizeof part[0]);
     return load((const float *)part);
   }
   const float *at = (const float *)s->from + row * s->stride;
   if (format == RZ_F32) return load_only(at + step, s->length - step);
   long e = 2 * step;
-  return bf16_row(load_only(at + e, s->length - e), load_only(at + e + VL, s->length - e - VL));
+  return narrow(load_only(at + e, s->length - e), load_only(at + e + VL, s->length - e - VL));
 }
 
 // Rows [row, row + VL) of a source, of which `count` are wanted, VL steps each, into t.
@@ -39,10 +70,10 @@ UNROLL
   for (int r = 0; r < VL; r += 2) {
     int there = r < count;
     const float *at = panel + (row + r) / 2 * NR;
-    vi a = there ? (vi)load(at) : (vi){}, b = there ? (vi)load(at + VL) : (vi){};
-    vi even = SHUFFLE(a, b, EVEN_LANES), odd = SHUFFLE(a, b, ODD_LANES);
+    vf a = there ? load(at) : (vf){}, b = there ? load(at + VL) : (vf){};
+    vu even = (vu)SHUFFLE(a, b, EVEN), odd = (vu)SHUFFLE(a, b, ODD);
     t[r] = (vf)((even & 0xffff) | odd << 16);
-    t[r + 1] = (vf)(shift_right(even, 16) | (odd & (int32_t)0xffff0000));
+    t[r + 1] = (vf)(even >> 16 | (odd & 0xffff0000));
   }
 }
 
@@ -76,7 +107,7 @@ INLINE vf column_cells(int format, const rz_source *s, long column, long step, l
   if (format == RZ_F32) return load_only(at + step * s->stride, count);
   vf low = load_only(at + 2 * step * s->stride, count);
   vf high = 2 * step + 1 < s->length ? load_only(at + (2 * step + 1) * s->stride, count) : (vf){};
-  return bf16_zip(low, high);
+  return zip(low, high);
 }
 
 INLINE void pack_columns(int format, cell *to, long distance, long ld, long width, const rz_source *s, long row, long count, long first,

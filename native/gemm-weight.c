@@ -31,7 +31,7 @@ static float largest(const rz_source *s, long row) {
   vf most = {};
   for (long k = 0; k < s->length; k += VL) {
     long left = s->length - k;
-    vf x = s->kind == ROWS_BF16 ? load_bf16_only((const uint16_t *)s->from + row * s->stride + k, left)
+    vf x = s->kind == ROWS_BF16 ? from_bf16_only((const bf16 *)s->from + row * s->stride + k, left)
                                 : load_only((const float *)s->from + row * s->stride + k, left);
     most = max_v(max_v(x, -x), most);
   }

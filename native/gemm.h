@@ -4,7 +4,7 @@
 #ifndef RZERO_GEMM_H
 #define RZERO_GEMM_H
 #include "rzero.h"
-#include "simd.h"
+#include "bf16.h"
 
 #if VL == 16
 #define MR 14

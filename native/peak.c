@@ -1,7 +1,7 @@
 // The limits of this machine as this compiler sees them, for `bench`: multiply-adds in f32 and bf16 on independent chains, and reading
 // memory, each on every thread.
 #include "rzero.h"
-#include "simd.h"
+#include "bf16.h"
 #include <time.h>
 #include <unistd.h>
 
@@ -23,12 +23,7 @@ typedef struct {
 } peak_job;
 
 INLINE vf step(int format, vf sum, vf a, vf b) {
-#if BF16_DOT && VL == 16
-  if (format == RZ_BF16) return (vf)_mm512_dpbf16_ps((__m512)sum, (__m512bh)a, (__m512bh)b);
-#elif BF16_DOT
-  if (format == RZ_BF16) return (vf)vbfdotq_f32((float32x4_t)sum, (bfloat16x8_t)a, (bfloat16x8_t)b);
-#endif
-  return format == RZ_BF16 ? sum : fma_v(a, b, sum);
+  return format == RZ_BF16 ? bf16_dot(sum, a, b) : fma_v(a, b, sum);
 }
 
 // G(FL)OP/s of this thread.

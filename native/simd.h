@@ -195,91 +195,6 @@ INLINE float log_positive(float x) {
   return (float)(2.0 * s * series + (double)e * 0.69314718055994531);
 }
 
-// --- bf16 and transposes, for the matrix products ---
-#if defined(__AVX512BF16__) && VL == 16
-#define BF16_DOT 1
-#elif defined(__ARM_FEATURE_BF16_VECTOR_ARITHMETIC) && VL == 4
-#define BF16_DOT 1
-#else
-#define BF16_DOT 0
-#endif
-
-// A vector of 32-bit integers shifted right, zeros coming in.
-INLINE vi shift_right(vi x, int bits) {
-  typedef uint32_t vu __attribute__((vector_size(VL * 4)));
-  return (vi)((vu)x >> bits);
-}
-
-// Bits of the nearest bf16 (ties to even) in the low half of each lane; NaN stays NaN.
-INLINE vi bf16_bits(vf x) {
-  vi bits = (vi)x, rounded = shift_right(bits + 0x7fff + (shift_right(bits, 16) & 1), 16);
-  vi nan = x != x;
-  return (nan & (shift_right(bits, 16) | 0x40)) | (~nan & rounded);
-}
-
-// Lane i: (bf16 of low[i]) | (bf16 of high[i]) << 16.
-INLINE vf bf16_zip(vf low, vf high) {
-#if defined(__AVX512BF16__) && VL == 16
-  typedef short v32hi __attribute__((vector_size(64)));
-  const v32hi zip = {0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23, 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31};
-  __m512i both = (__m512i)_mm512_cvtne2ps_pbh((__m512)high, (__m512)low);
-  return (vf)_mm512_permutexvar_epi16((__m512i)zip, both);
-#else
-  return (vf)(bf16_bits(low) | bf16_bits(high) << 16);
-#endif
-}
-
-#if VL == 16
-#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
-#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
-#elif VL == 8
-#define EVEN_LANES 0, 2, 4, 6, 8, 10, 12, 14
-#define ODD_LANES 1, 3, 5, 7, 9, 11, 13, 15
-#else
-#define EVEN_LANES 0, 2, 4, 6
-#define ODD_LANES 1, 3, 5, 7
-#endif
-
-// The 2·VL neighbours of a, b as bf16, in order.
-INLINE vf bf16_row(vf a, vf b) {
-#if defined(__AVX512BF16__) && VL == 16
-  return (vf)_mm512_cvtne2ps_pbh((__m512)b, (__m512)a);
-#else
-  vi low = bf16_bits(a), high = bf16_bits(b);
-  return (vf)(SHUFFLE(low, high, EVEN_LANES) | SHUFFLE(low, high, ODD_LANES) << 16);
-#endif
-}
-
-// VL bf16 from memory as floats.
-INLINE vf load_bf16(const uint16_t *p) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_slli_epi32(_mm512_cvtepu16_epi32(_mm256_loadu_si256((const __m256i *)p)), 16);
-#elif defined(__AVX2__)
-  return (vf)_mm256_slli_epi32(_mm256_cvtepu16_epi32(_mm_loadu_si128((const __m128i *)p)), 16);
-#elif defined(__ARM_NEON)
-  return (vf)vshll_n_u16(vld1_u16(p), 16);
-#else
-  uint32_t bits[VL];
-  for (int i = 0; i < VL; i++) bits[i] = (uint32_t)p[i] << 16;
-  vf x;
-  memcpy(&x, bits, sizeof x);
-  return x;
-#endif
-}
-
-// VL int8 from memory as floats.
-INLINE vf load_int8(const int8_t *p) {
-#if defined(__AVX512F__)
-  return (vf)_mm512_cvtepi32_ps(_mm512_cvtepi8_epi32(_mm_loadu_si128((const __m128i *)p)));
-#elif defined(__AVX2__)
-  return (vf)_mm256_cvtepi32_ps(_mm256_cvtepi8_epi32(_mm_loadl_epi64((const __m128i *)p)));
-#else
-  vi x;
-  for (int i = 0; i < VL; i++) x[i] = p[i];
-  return __builtin_convertvector(x, vf);
-#endif
-}
-
 // The first n floats of p and zeros; touches nothing past them (they may end a mapped file).
 INLINE vf load_only(const float *p, long n) {
   if (n >= VL) return load(p);
@@ -290,12 +205,6 @@ INLINE vf load_only(const float *p, long n) {
   if (n > 0) memcpy(part, p, (size_t)n * sizeof(float));
   return load(part);
 #endif
-}
-INLINE vf load_bf16_only(const uint16_t *p, long n) {
-  if (n >= VL) return load_bf16(p);
-  uint16_t part[VL] = {0};
-  if (n > 0) memcpy(part, p, (size_t)n * sizeof(uint16_t));
-  return load_bf16(part);
 }
 
 // t[i][j] and t[j][i] change places: blocks of half the size at each step.

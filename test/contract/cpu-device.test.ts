@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { benchGemm } from "../../src/engine/local/device/cpu/bench-gemm.ts";
 import { cpuInfo } from "../../src/engine/local/device/cpu/cpu-info.ts";
-import { createCpuDevice, measurePeak } from "../../src/engine/local/device/cpu/device.ts";
+import { bestFormat, createCpuDevice, measurePeak, measurePeaks } from "../../src/engine/local/device/cpu/device.ts";
 import { attentionBackwardCase, attentionCases } from "./attention-cases.ts";
 import { deviceCases, linearCases, noise } from "./device-cases.ts";
 import { deviceContract } from "./device-contract.ts";
@@ -17,13 +17,14 @@ const DIGESTS = {
   add: "f699d5f3",
   attention: "ce07131d",
   attentionBackward: "73113c8d",
-  biasBackward: "291665de",
+  biasBackward: "2d8d5a7e",
   cast: "9c2ed0aa",
   embedding: "c162aaef",
   gatherRows: "7e2a0e32",
-  linear: "c6ba58ff",
-  linearBackwardInput: "214e8b45",
-  linearBackwardWeight: "cc50b52a",
+  linear: "b033c0b4",
+  "linear-int8": "903b2ab1",
+  linearBackwardInput: "a3013e1d",
+  linearBackwardWeight: "8b5eaa77",
   logprob: "e6f6868a",
   logprobBackward: "97ea601b",
   rmsNorm: "737878c8",
@@ -45,10 +46,12 @@ describe("cpu device", () => {
   });
 
   it("gives the same bits on 1, 2 and 5 threads", () => {
+    const formats = (["bf16", "int8"] as const).flatMap((format) => linearCases(300, 600, 500, format));
     const children = [...Array(40).keys()];
     const larger = [
       ...linearCases(300, 1100, 800),
       ...linearCases(1500, 70, 60),
+      ...formats,
       attentionBackwardCase([200, 3, 300], [4, 2, 32]),
       attentionBackwardCase([90, ...children.map((c) => 20 + ((c * 37) % 80))], [4, 2, 32], [-1, ...children.map(() => 0)]),
     ];
@@ -123,7 +126,7 @@ describe("cpu device", () => {
       const digests: Record<string, ReturnType<typeof createHash>> = {};
       for (const each of [...deviceCases(), ...attentionCases()]) {
         const op = each.name.split(" ")[0];
-        if (/^(rope|adamW)/.test(op)) continue; // their inputs come from cos and pow
+        if (/^(rope|adamW)/.test(op) || op.endsWith("-bf16")) continue; // inputs from cos and pow; the CPU's own dot product
         digests[op] ??= createHash("sha256");
         for (const output of Object.values(runCase(two, each))) digests[op].update(output);
       }
@@ -198,10 +201,17 @@ describe("cpu device", () => {
     const rate = benchGemm(one, 16, 352, 128);
     expect(rate).toBeGreaterThan(0.1);
     expect(rate).toBeLessThan(1e5);
+    for (const product of ["linear", "linearBackwardInput", "linearBackwardWeight"] as const)
+      expect(benchGemm(one, 16, 352, 128, "bf16", product)).toBeGreaterThan(0.1);
+    expect(() => benchGemm(one, 2, 2, 2, "int8", "linearBackwardInput")).toThrow("internal:");
     expect(one.allocatedBytes).toBe(0);
   });
 
   it("measures its peak", () => {
     expect(measurePeak({ threads: 1 })).toBeGreaterThan(1);
+    const { f32, bf16, memoryGBs } = measurePeaks({ threads: 1 });
+    expect(Math.min(f32, memoryGBs)).toBeGreaterThan(0.5);
+    expect(bestFormat()).toBe(bf16 === undefined ? "f32" : "bf16");
+    if (bf16 !== undefined) expect(bf16).toBeGreaterThan(f32);
   });
 });

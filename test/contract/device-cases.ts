@@ -1,7 +1,7 @@
 // One or more small inputs for every op of a device but attention (attention-cases.ts), as data: buffers in, an op, buffers out. The contract runs them on a device
 // and on the reference. Knows no particular device.
 
-import type { AdamWStep, Buffer, Device, PackedWeight } from "../../src/engine/local/device/types.ts";
+import type { AdamWStep, Buffer, Device, PackedWeight, WeightFormat } from "../../src/engine/local/device/types.ts";
 
 /** Named buffers of a case while it runs. */
 export type Buffers = Record<string, Buffer>;
@@ -34,9 +34,14 @@ export function integers(length: number, limit: number, seed: number): Int32Arra
 const zeros = (length: number): Float32Array => new Float32Array(length);
 const range = (length: number): number[] => Array.from({ length }, (_, i) => i);
 
-/** y = x·wᵀ and its two gradients at one shape. */
-export function linearCases(rows: number, outDim: number, inDim: number): DeviceCase[] {
-  const at = `${rows}x${outDim}x${inDim}`;
+/** y = x·wᵀ and its two gradients at one shape; the name begins with op and format. `bf16Weight`: the weight is stored in bf16. */
+export function linearCases(
+  rows: number,
+  outDim: number,
+  inDim: number,
+  format: WeightFormat = "f32",
+  bf16Weight = false,
+): DeviceCase[] {
   const inputs = {
     x: noise(rows * inDim, 1),
     w: noise(outDim * inDim, 2),
@@ -48,10 +53,13 @@ export function linearCases(rows: number, outDim: number, inDim: number): Device
     dbias: noise(outDim, 7),
   };
   const product = (name: string, output: string, run: (device: Device, b: Buffers) => void): DeviceCase => {
-    return { name: `${name} ${at}`, inputs, outputs: [output], tolerance: 3e-6, run };
+    const [op, ...what] = name.split(" ");
+    const label = [format === "f32" ? op : `${op}-${format}`, ...what, `${rows}x${outDim}x${inDim}`];
+    if (bf16Weight) label.push("from bf16");
+    return { name: label.join(" "), inputs, bf16: bf16Weight ? ["w"] : [], outputs: [output], tolerance: 3e-6, run };
   };
   const withPanels = (device: Device, b: Buffers, run: (packed: PackedWeight) => void): void => {
-    const packed = device.packWeight(b.w, outDim, inDim, "f32");
+    const packed = device.packWeight(b.w, outDim, inDim, format);
     run(packed);
     device.freePacked(packed);
   };
@@ -59,18 +67,45 @@ export function linearCases(rows: number, outDim: number, inDim: number): Device
     withPanels(device, b, (packed) => device.linear(b.y, b.x, packed, rows, bias));
   const backward = (device: Device, b: Buffers, accumulate: boolean): void =>
     withPanels(device, b, (packed) => device.linearBackwardInput(b.dx, b.dy, packed, rows, accumulate));
-  return [
+  const linear = [
     product("linear", "y", (device, b) => forward(device, b)),
     product("linear with bias", "y", (device, b) => forward(device, b, b.bias)),
     product("linear adding", "dy", (device, b) =>
       withPanels(device, b, (packed) => device.linear(b.dy, b.x, packed, rows, undefined, true)),
     ),
+  ];
+  if (format === "int8") return linear;
+  return [
+    ...linear,
     product("linearBackwardInput", "dx", (device, b) => backward(device, b, false)),
     product("linearBackwardInput adding", "dx", (device, b) => backward(device, b, true)),
     product("linearBackwardWeight", "dw", (device, b) =>
-      device.linearBackwardWeight(b.dw, b.dy, b.x, rows, outDim, inDim, "f32"),
+      device.linearBackwardWeight(b.dw, b.dy, b.x, rows, outDim, inDim, format),
     ),
-    product("biasBackward", "dbias", (device, b) => device.biasBackward(b.dbias, b.dy, rows, outDim)),
+    ...(format === "f32"
+      ? [product("biasBackward", "dbias", (device, b) => device.biasBackward(b.dbias, b.dy, rows, outDim))]
+      : []),
+  ];
+}
+
+/** Whole and odd tiles, more than one block along every dimension, single rows, columns and steps. */
+const LINEAR_SHAPES = [
+  [1, 1, 1],
+  [1, 110, 128],
+  [3, 17, 5],
+  [16, 352, 128],
+  [15, 33, 31],
+  [67, 129, 400],
+  [300, 110, 128],
+  [29, 530, 390],
+] as const;
+
+function formatCases(): DeviceCase[] {
+  return [
+    ...LINEAR_SHAPES.flatMap((shape) => [...linearCases(...shape, "bf16"), ...linearCases(...shape, "int8")]),
+    ...(["f32", "bf16", "int8"] as const).flatMap((format) => linearCases(5, 70, 77, format, true)),
+    ...(["f32", "bf16", "int8"] as const).flatMap((format) => linearCases(2, 161, 1501, format)),
+    ...(["f32", "bf16"] as const).flatMap((format) => linearCases(603, 33, 34, format)),
   ];
 }
 
@@ -243,18 +278,9 @@ const ADAM: AdamWStep = { learningRate: 0.01, beta1: 0.9, beta2: 0.95, epsilon: 
 
 /** Every op but attention over plain and odd shapes. */
 export function deviceCases(): DeviceCase[] {
-  const shapes = [
-    [1, 1, 1],
-    [1, 110, 128],
-    [3, 17, 5],
-    [16, 352, 128],
-    [15, 33, 31],
-    [67, 129, 400],
-    [300, 110, 128],
-    [29, 530, 390],
-  ];
   return [
-    ...shapes.flatMap(([rows, outDim, inDim]) => linearCases(rows, outDim, inDim)),
+    ...LINEAR_SHAPES.flatMap((shape) => linearCases(...shape)),
+    ...formatCases(),
     ...indexCases(1, 3),
     ...indexCases(150, 128),
     ...[

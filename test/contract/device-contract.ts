@@ -194,22 +194,58 @@ function partOfRows(d: Device, first: number, count: number): Record<string, Val
   const [x, w, weight] = [uploaded(d, noise(300 * IN, 60)), uploaded(d, noise(OUT * IN, 61)), uploaded(d, noise(IN, 62))];
   const [y, dx, norm, rstd] = [OUT, IN, IN, 1].map((width) => d.alloc("f32", count * width));
   const rows = d.view(x, first * IN, count * IN);
-  const packed = d.packWeight(w, OUT, IN, "f32");
-  d.linear(y, rows, packed, count);
-  d.linearBackwardInput(dx, y, packed, count, false);
+  const outputs: Record<string, Values> = {};
+  for (const format of ["f32", "bf16", "int8"] as const) {
+    const packed = d.packWeight(w, OUT, IN, format);
+    d.linear(y, rows, packed, count);
+    outputs[`linear ${format}`] = d.download(y);
+    if (format !== "int8") {
+      d.linearBackwardInput(dx, y, packed, count, false);
+      outputs[`linearBackwardInput ${format}`] = d.download(dx);
+    }
+    d.linear(y, rows, packed, count, undefined, true);
+    outputs[`linear ${format} adding`] = d.download(y);
+    d.freePacked(packed);
+  }
   d.rmsNorm(norm, rstd, rows, weight, count, IN, 1e-6);
-  const outputs = {
-    linear: d.download(y),
-    linearBackwardInput: d.download(dx),
-    rmsNorm: d.download(norm),
-    rstd: d.download(rstd),
-  };
-  d.freePacked(packed);
+  outputs.rmsNorm = d.download(norm);
+  outputs.rstd = d.download(rstd);
   for (const buffer of [x, w, weight, y, dx, norm, rstd]) d.free(buffer);
   return outputs;
 }
 
 function exactnessTests(device: () => Device): void {
+  it("a product adds onto what another left: f32 steps split at any place give the same chain", () => {
+    const d = device();
+    const [ROWS, OUT, IN] = [21, 40, 700];
+    const [x, w] = [noise(ROWS * IN, 71), noise(OUT * IN, 72)];
+    const columns = (data: Float32Array, from: number, to: number): Float32Array =>
+      data.filter((_, i) => i % IN >= from && i % IN < to);
+    const sum = (format: "f32" | "bf16", splits: number[]): Values => {
+      const y = d.alloc("f32", ROWS * OUT);
+      for (const [i, from] of splits.entries()) {
+        const to = splits[i + 1] ?? IN;
+        const [part, weight] = [uploaded(d, columns(x, from, to)), uploaded(d, columns(w, from, to))];
+        const packed = d.packWeight(weight, OUT, to - from, format);
+        d.linear(y, part, packed, ROWS, undefined, i > 0);
+        d.freePacked(packed);
+        for (const buffer of [part, weight]) d.free(buffer);
+      }
+      const result = d.download(y);
+      d.free(y);
+      return result;
+    };
+    expect(sameBits(sum("f32", [0, 1, 33, 650]), sum("f32", [0]))).toBe(true);
+    expect(sameBits(sum("bf16", [0, 2, 32, 650]), sum("bf16", [0]))).toBe(true); // bf16 goes by pairs
+  });
+  it("int8 weights refuse a backward pass", () => {
+    const d = device();
+    const [w, dy, dx] = [d.alloc("f32", 6), d.alloc("f32", 2), d.alloc("f32", 3)];
+    const packed = d.packWeight(w, 2, 3, "int8");
+    expect(() => d.linearBackwardInput(dx, dy, packed, 1, false)).toThrow("internal: linearBackwardInput:");
+    d.freePacked(packed);
+    for (const buffer of [w, dy, dx]) d.free(buffer);
+  });
   for (const [first, count] of [
     [0, 1],
     [131, 1],

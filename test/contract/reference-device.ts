@@ -66,6 +66,24 @@ function sequenceRows(offsets: Int32Array, s: number): number[] {
   return s < 0 ? [] : Array.from({ length: offsets[s + 1] - offsets[s] }, (_, i) => offsets[s] + i);
 }
 
+/** What a product reads of a matrix of activations. */
+function operand(format: WeightFormat, values: Float64Array): Float64Array {
+  return format === "bf16" ? values.map(toBf16) : values;
+}
+
+/** What a product reads of a weight with rows of `inDim`. */
+function rounded(format: WeightFormat, values: Float64Array, inDim: number): Float64Array {
+  if (format !== "int8") return operand(format, values);
+  return values.map((value, i) => {
+    const row = values.subarray(i - (i % inDim), i - (i % inDim) + inDim);
+    const most = row.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+    const scaled = Math.fround(value * Math.fround(127 / most));
+    const [below, above] = [Math.floor(scaled), Math.ceil(scaled)];
+    const nearest = scaled - below === above - scaled ? (below % 2 === 0 ? below : above) : Math.round(scaled);
+    return most > 0 ? nearest * Math.fround(most / 127) : 0;
+  });
+}
+
 /** See the file header. */
 export class ReferenceDevice implements Device {
   readonly name = "reference";
@@ -118,32 +136,44 @@ export class ReferenceDevice implements Device {
       format,
       data: new Float64Array(outDim * inDim),
     };
-    packed.data.set(f(w));
+    packed.data.set(rounded(format, f(w), inDim));
     return packed;
   }
   freePacked(): void {}
   linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer, accumulate = false): void {
     const { outDim, inDim, data } = w as ReferencePacked;
+    const input = operand(w.format, f(x));
     for (let r = 0; r < rows; r++)
       for (let o = 0; o < outDim; o++) {
         let sum = accumulate ? f(y)[r * outDim + o] : 0;
-        for (let i = 0; i < inDim; i++) sum += f(x)[r * inDim + i] * data[o * inDim + i];
+        for (let i = 0; i < inDim; i++) sum += input[r * inDim + i] * data[o * inDim + i];
         f(y)[r * outDim + o] = sum + (bias ? f(bias)[o] : 0);
       }
   }
   linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void {
     const { outDim, inDim, data } = w as ReferencePacked;
+    if (w.format === "int8") throw new Error("internal: linearBackwardInput: int8 weights have no backward pass.");
+    const gradient = operand(w.format, f(dy));
     for (let r = 0; r < rows; r++)
       for (let i = 0; i < inDim; i++) {
         let sum = accumulate ? f(dx)[r * inDim + i] : 0;
-        for (let o = 0; o < outDim; o++) sum += f(dy)[r * outDim + o] * data[o * inDim + i];
+        for (let o = 0; o < outDim; o++) sum += gradient[r * outDim + o] * data[o * inDim + i];
         f(dx)[r * inDim + i] = sum;
       }
   }
-  linearBackwardWeight(dw: Buffer, dy: Buffer, x: Buffer, rows: number, outDim: number, inDim: number): void {
+  linearBackwardWeight(
+    dw: Buffer,
+    dy: Buffer,
+    x: Buffer,
+    rows: number,
+    outDim: number,
+    inDim: number,
+    format: WeightFormat,
+  ): void {
+    const [gradient, input] = [operand(format, f(dy)), operand(format, f(x))];
     for (let o = 0; o < outDim; o++)
       for (let i = 0; i < inDim; i++)
-        for (let r = 0; r < rows; r++) f(dw)[o * inDim + i] += f(dy)[r * outDim + o] * f(x)[r * inDim + i];
+        for (let r = 0; r < rows; r++) f(dw)[o * inDim + i] += gradient[r * outDim + o] * input[r * inDim + i];
   }
   biasBackward(dbias: Buffer, dy: Buffer, rows: number, outDim: number): void {
     for (let r = 0; r < rows; r++) for (let o = 0; o < outDim; o++) f(dbias)[o] += f(dy)[r * outDim + o];
