@@ -84,7 +84,7 @@ INLINE void pack_rows(int format, rz_source_kind kind, cell *to, long ld, const 
     for (long q = (count - 1) / VL * VL; q >= 0; q -= VL) {
       vf t[VL];
       load_block(format, kind, t, s, row + q, rz_min(count - q, VL), first + p);
-      transpose(t);
+      transpose_block(t);
       cell *at = to + p * ld + q;
       if (n == VL) {
 UNROLL

@@ -215,7 +215,7 @@ INLINE vf load_only(const float *p, long n) {
     t[i + h] = SHUFFLE(a, b, high);                    \
   }
 #define LANES_OF(...) __VA_ARGS__
-INLINE void transpose(vf t[VL]) {
+INLINE void transpose_block(vf t[VL]) {
 #if VL == 16
   TRANSPOSE_STEP(8, LANES_OF(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
                  LANES_OF(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
