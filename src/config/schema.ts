@@ -224,6 +224,34 @@ const audit = z.strictObject({
   oracle: z.enum(["none", "tiny-world"]).default("none"),
 });
 
+/** How a run is kept from being lost; no result depends on any of it, but for `numbers`, which may hold updates back. */
+const run = z.strictObject({
+  checkpoint: z
+    .strictObject({
+      /** Optimizer steps between two checkpoints of the policy in training, written while training goes on. */
+      everySteps: count.default(1),
+      /** And seconds, when so many steps take longer. */
+      everySeconds: positive.default(300),
+      /** Checkpoints of a phase, and final states of a role, that are kept; the best iteration's are kept beside them. */
+      keep: count.default(2),
+    })
+    .prefault({}),
+  numbers: z
+    .strictObject({
+      /** Updates skipped in a row, for a NaN or Inf or a spike, that send the run back to the checkpoint before them. */
+      skipsInARow: count.default(3),
+      /** Skip an update whose gradient norm is so many standard deviations above the mean of the phase's last ones; 0 switches it off. */
+      spikeZScore: notNegative.default(0),
+    })
+    .prefault({}),
+  disk: z
+    .strictObject({
+      /** Seconds to wait for room on a full disk before the run stops, resumable; 0: as long as it takes. */
+      waitSeconds: notNegative.default(0),
+    })
+    .prefault({}),
+});
+
 /** Names of the presets that a recipe may start from. */
 export const PRESET_NAMES = ["paper", "released", "improved"] as const;
 
@@ -247,6 +275,7 @@ const completed = z
     solver: solver.prefault({}),
     evaluation: evaluation.prefault({}),
     audit: audit.prefault({}),
+    run: run.prefault({}),
   })
   .transform((config) => ({
     ...config,
@@ -271,6 +300,7 @@ export type CurriculumConfig = Config["curriculum"];
 export type SolverConfig = Config["solver"];
 export type SolverRewardConfig = SolverConfig["reward"];
 export type EvaluationConfig = Config["evaluation"];
+export type SafetyConfig = Config["run"];
 export type AuditConfig = Config["audit"];
 export type SamplingConfig = z.output<ReturnType<typeof samplingWith>>;
 export type GrpoConfig = z.output<typeof grpo>;

@@ -9,67 +9,48 @@ import { batchAdvantages, groupAdvantages } from "../grpo/advantage.ts";
 import { grpoStep } from "../grpo/step.ts";
 import { challengerRewards, type QuestionReward } from "../reward/challenger.ts";
 import type { ChallengerMetrics } from "../store/events.ts";
-import {
-  adamW,
-  checkInterrupted,
-  type LoopContext,
-  meanOf,
-  reporter,
-  seedFor,
-  withFrozen,
-  withReference,
-  withSnapshot,
-} from "./context.ts";
+import type { PhaseLayout } from "../store/layout.ts";
+import { adamW, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } from "./context.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
+import { type StepFrame, trainPhase } from "./training.ts";
 
 /** Trains the Challenger for `challenger.steps` rollout steps and returns the metrics of each. Errors: RunError, InterruptedError. */
-export async function challengerPhase(context: LoopContext, iteration: number): Promise<ChallengerMetrics[]> {
-  const { challenger, config } = context;
-  const { steps, optimizer, grpo } = config.challenger;
-  if (optimizer.fresh) await challenger.resetOptimizer();
-  const history: ChallengerMetrics[] = [];
-  await withReference(context, challenger, grpo, (reference) =>
-    withFrozen(context.solver, async (solver) => {
-      for (let step = 1; step <= steps; step++) {
-        checkInterrupted(context);
-        const started = performance.now();
-        const { metrics, example } = await challengerStep(context, { iteration, step, solver, reference });
-        history.push(metrics);
-        context.emit({
-          event: "challenger-step",
-          iteration,
-          step,
-          steps,
-          seconds: (performance.now() - started) / 1000,
+export async function challengerPhase(context: LoopContext, iteration: number, files: PhaseLayout): Promise<ChallengerMetrics[]> {
+  const { steps, optimizer, grpo, questionsPerStep, questionsPerOptimizerStep } = context.config.challenger;
+  return withFrozen(context.solver, (solver) =>
+    trainPhase<ChallengerMetrics>(context, {
+      iteration,
+      role: "challenger",
+      files,
+      steps,
+      updates: questionsPerStep / questionsPerOptimizerStep,
+      optimizer,
+      grpo,
+      run: async (frame) => {
+        const { metrics, example } = await challengerStep(context, iteration, solver, frame);
+        const { step } = frame;
+        return {
           metrics,
-          example,
-        });
-      }
+          event: (seconds) => ({ event: "challenger-step", iteration, step, steps, seconds, metrics, example }),
+        };
+      },
     }),
   );
-  return history;
 }
 
-interface StepInput {
-  readonly iteration: number;
-  readonly step: number;
-  /** The frozen Solver that votes. */
-  readonly solver: Snapshot;
-  readonly reference: Snapshot | undefined;
-}
-
-/** Pose, vote, reward, update. */
-async function challengerStep(context: LoopContext, { iteration, step, solver, reference }: StepInput) {
+/** Pose, vote (by the frozen Solver), reward, update. */
+async function challengerStep(context: LoopContext, iteration: number, solver: Snapshot, frame: StepFrame) {
   const options = context.config.challenger;
+  const { step, refuse } = frame;
   const seed = (activity: string) => seedFor(context.config, "challenger", iteration, step, activity);
-  const on = (activity: string) => reporter(context, iteration, "challenger", activity);
+  const call = { iteration, phase: "challenger", step } as const;
 
   const { prompt, rollouts } = await withSnapshot(context.challenger, (sampler) =>
     poseQuestions(context, sampler, {
       count: options.questionsPerStep,
       sampling: options.sampling,
       seed: seed("pose"),
-      on: on("posing"),
+      call: { ...call, content: "tokens", refuse },
     }),
   );
   expectQuestions(context, prompt, rollouts);
@@ -78,16 +59,19 @@ async function challengerStep(context: LoopContext, { iteration, step, solver, r
     answers: options.solverAnswers,
     sampling: options.solverSampling,
     seed: seed("answer"),
-    on: on("voting"),
+    call,
   });
   const rewards = rewardRollouts(rollouts, answered, options.reward);
   const { advantages, zeroVarianceGroups, groups } = advantagesOf(rewards, options);
 
-  const training = await grpoStep(context.challenger, reference, {
+  const training = await grpoStep(context.challenger, frame.reference, {
     rollouts: rollouts.map(({ completion }, index) => ({ prompt, completion, advantage: advantages[index] })),
     grpo: options.grpo,
     optimizer: adamW(options.optimizer),
     rolloutsPerOptimizerStep: options.questionsPerOptimizerStep,
+    done: frame.done,
+    largestNorm: frame.largestNorm,
+    after: frame.after((sample) => ({ sample })),
   });
   const metrics = { ...training, zeroVarianceGroups, groups, ...describe(context, rollouts, rewards, answered) };
   return { metrics, example: exampleOf(answered) };

@@ -4,8 +4,9 @@ import type { Config, OptimizerConfig, SamplingConfig } from "../config/schema.t
 import type { Oracle } from "../curriculum/audit.ts";
 import type { AdamWParams, Engine, Progress, SamplingParams, Snapshot, Tokenizer, Trainer } from "../engine/types.ts";
 import type { BenchQuestion } from "../evaluation/benchmarks.ts";
+import type { EventLog } from "../store/event-log.ts";
 import type { ProgressEvent, RunEvent } from "../store/events.ts";
-import type { Phase } from "../store/layout.ts";
+import type { Phase, Role } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { InterruptedError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
@@ -26,12 +27,19 @@ export interface LoopContext {
   readonly base: Snapshot | undefined;
   readonly challenger: Trainer;
   readonly solver: Trainer;
+  /** Iteration whose finished phase a policy stands after; without an entry it is the base model. */
+  readonly stands: Map<Role, number>;
+  /** Places that this process has rolled back from. */
+  readonly rollbacks: Set<string>;
+  readonly log: EventLog;
   readonly benches: readonly LoadedBench[];
   /** Known truth for reporting; nothing that trains may read it. */
   readonly oracle: Oracle | undefined;
   readonly emit: (event: RunEvent) => void;
   readonly progress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal;
+  /** What the user types to go on. */
+  readonly resumeCommand: string;
 }
 
 /** A sampling seed that is a pure function of the run's seed and a path such as ("solver", iteration, step). */
@@ -56,7 +64,9 @@ export function adamW({ learningRate, beta1, beta2, epsilon, weightDecay, clipNo
 /** Stops the phase where it stands when the user asked to. Errors: InterruptedError. */
 export function checkInterrupted(context: LoopContext): void {
   if (context.signal.aborted)
-    throw new InterruptedError(`run ${context.store.name}: interrupted. Go on with: rzero resume ${context.store.name}`);
+    throw new InterruptedError(
+      `run ${context.store.name}: interrupted; what is finished is saved. Go on with: ${context.resumeCommand}`,
+    );
 }
 
 /** Runs `use` with a frozen copy of the policy, to the bit, and frees the copy afterwards: for rollouts and references. */

@@ -7,11 +7,11 @@ import { vote } from "../answer/vote.ts";
 import { type CurriculumVerdict, filterCurriculum, inBand, normaliseQuestion } from "../curriculum/filter.ts";
 import { type LabelledQuestion, labelQuestion } from "../curriculum/question.ts";
 import type { CurriculumMetrics } from "../store/events.ts";
-import { expectObject } from "../store/jsonl.ts";
+import { expectObject, type JsonObject } from "../store/jsonl.ts";
 import { RunError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
 import { meanLevel } from "./challenger-phase.ts";
-import { checkInterrupted, type LoopContext, meanOf, reporter, seedFor, withFrozen, withSnapshot } from "./context.ts";
+import { checkInterrupted, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } from "./context.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** One line of the phase's questions.jsonl. */
@@ -29,6 +29,8 @@ export interface PoolRow {
 export interface CurriculumQuestion {
   readonly question: string;
   readonly pseudoLabel: string;
+  /** Its line in questions.jsonl, from 1. */
+  readonly line: number;
 }
 
 /** Builds the curriculum. Errors: RunError when no question is left, saying what to change; InterruptedError. */
@@ -38,18 +40,18 @@ export async function curriculumPhase(
 ): Promise<{ rows: PoolRow[]; metrics: CurriculumMetrics }> {
   const { config } = context;
   const seed = (activity: string) => seedFor(config, "curriculum", iteration, activity);
-  const on = (activity: string) => reporter(context, iteration, "curriculum", activity);
+  const call = { iteration, phase: "curriculum" } as const;
   const { poolSize, sampling, answers, solverSampling } = config.curriculum;
 
   checkInterrupted(context);
   const { prompt, rollouts } = await withSnapshot(context.challenger, (challenger) =>
-    poseQuestions(context, challenger, { count: poolSize, sampling, seed: seed("pose"), on: on("posing") }),
+    poseQuestions(context, challenger, { count: poolSize, sampling, seed: seed("pose"), call: { ...call, content: "tokens" } }),
   );
   expectQuestions(context, prompt, rollouts);
   checkInterrupted(context);
   const posed = rollouts.filter(({ wellFormed }) => wellFormed).map(({ question }) => question ?? "");
   const answered = await withFrozen(context.solver, (solver) =>
-    answerQuestions(context, solver, posed, { answers, sampling: solverSampling, seed: seed("answer"), on: on("voting") }),
+    answerQuestions(context, solver, posed, { answers, sampling: solverSampling, seed: seed("answer"), call }),
   );
   const pool = rollouts.map((rollout) => label(rollout, answered));
   const { verdicts, counts } = filterCurriculum(pool, { ...config.curriculum, heldOut: heldOutQuestions(context) });
@@ -62,9 +64,10 @@ export async function curriculumPhase(
 /** The curriculum of a finished phase, from its file. Errors: DataError. */
 export function readCurriculum({ store }: LoopContext, iteration: number): CurriculumQuestion[] {
   return store
-    .readJsonl(store.phase(iteration, "curriculum").questions, (value, where) => expectObject(value, where))
+    .readJsonl<JsonObject>(store.phase(iteration, "curriculum").questions, (value, where) => expectObject(value, where))
+    .map((row, index): JsonObject & { line: number } => ({ ...row, line: index + 1 }))
     .filter(({ verdict }) => verdict === "kept")
-    .map(({ question, pseudoLabel }) => ({ question: String(question), pseudoLabel: String(pseudoLabel) }));
+    .map(({ question, pseudoLabel, line }) => ({ question: String(question), pseudoLabel: String(pseudoLabel), line }));
 }
 
 function label(

@@ -6,33 +6,40 @@ import { evaluate, type GradedQuestion } from "../evaluation/runner.ts";
 import type { BenchScore } from "../store/events.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
-import { checkInterrupted, type LoopContext, reporter, seedFor, withFrozen, withFrozenBase } from "./context.ts";
+import { type LoopContext, seedFor, withFrozen, withFrozenBase } from "./context.ts";
+import { sampleJournalled } from "./journalled.ts";
+import { withRoom } from "./room.ts";
 
 /** Scores the Solver as it stands; iteration 0 is the base model, with the elicitation line where the recipe asks for it. */
 export async function evaluationPhase(context: LoopContext, iteration: number, files: PhaseLayout): Promise<JsonObject> {
   const { evaluation } = context.config;
-  const score = (sampler: Sampler, line: "solver" | "forced-prefix") => scoreBenches(context, iteration, files, sampler, line);
-  if (iteration > 0) return { solver: await withFrozen(context.solver, (sampler) => score(sampler, "solver")) };
-  return withFrozenBase(context, async (base) => {
-    const solver = await score(base, "solver");
-    return evaluation.referenceLines ? { solver, forcedPrefix: await score(base, "forced-prefix") } : { solver };
-  });
+  const rows: JsonObject[] = [];
+  const score = (sampler: Sampler, line: Line) => scoreBenches(context, iteration, rows, sampler, line);
+  const lines = async (sampler: Sampler) => {
+    const solver = await score(sampler, "solver");
+    const reference = iteration === 0 && evaluation.referenceLines;
+    return reference ? { solver, forcedPrefix: await score(sampler, "forced-prefix") } : { solver };
+  };
+  const scores = iteration === 0 ? await withFrozenBase(context, lines) : await withFrozen(context.solver, lines);
+  const bytes = JSON.stringify(rows).length;
+  await withRoom(context, { what: "graded answers", dir: files.dir, bytes }, () => context.store.writeJsonl(files.answers, rows));
+  return scores;
 }
+
+type Line = "solver" | "forced-prefix";
 
 async function scoreBenches(
   context: LoopContext,
   iteration: number,
-  files: PhaseLayout,
+  rows: JsonObject[],
   sampler: Sampler,
-  line: "solver" | "forced-prefix",
+  line: Line,
 ): Promise<BenchScore[]> {
   const { evaluation, prompts } = context.config;
   const scores: BenchScore[] = [];
-  const rows: JsonObject[] = [];
-  for (const { name, questions } of context.benches) {
-    checkInterrupted(context);
+  for (const [index, { name, questions }] of context.benches.entries()) {
     const { score, graded } = await evaluate({
-      sampler,
+      sampler: journalledSampler(context, iteration, sampler, `${line} ${index}`),
       tokenizer: context.tokenizer,
       messages: prompts.solver,
       name,
@@ -46,14 +53,24 @@ async function scoreBenches(
       seed: seedFor(context.config, "evaluation", name),
       forcedPrefix: line === "forced-prefix" ? evaluation.forcedPrefix : undefined,
       thinkingPrefix: evaluation.forcedPrefix,
-      on: reporter(context, iteration, "evaluation", name),
     });
     scores.push(score);
     rows.push(...graded.map((question) => toRow(name, line, question)));
   }
-  for (const row of rows) context.store.appendJsonl(files.answers, row);
   context.emit({ event: "evaluation", iteration, line, benches: scores });
   return scores;
+}
+
+/** A sampler whose first call is `… sampled`, its second `… greedy`, each with its journal; only texts are kept. */
+function journalledSampler(context: LoopContext, iteration: number, sampler: Sampler, name: string): Sampler {
+  const activities = [`${name} sampled`, `${name} greedy`];
+  return {
+    sample: (prompts, params) => {
+      const activity = activities.shift();
+      if (activity === undefined) throw new Error("internal: an evaluation samples twice at most");
+      return sampleJournalled(context, sampler, prompts, params, { iteration, phase: "evaluation", activity, content: "text" });
+    },
+  };
 }
 
 function toRow(bench: string, line: string, { question, greedy, samples }: GradedQuestion): JsonObject {

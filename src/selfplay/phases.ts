@@ -1,19 +1,25 @@
-// Opening a run's models where the run stands, and the frame of a phase: skip it when it is done, clear what an interrupted try
-// left, run it, mark it done last. Knows nothing of what a phase computes.
+// Opening a run's models, and the frame of a phase: skip it when it is done, bring the policies to where it starts, run it or go on with
+// what an interrupted try left, mark it done last. Knows nothing of what a phase computes.
 
 import type { Config } from "../config/schema.ts";
 import type { Snapshot, Trainer } from "../engine/types.ts";
 import { readBench } from "../evaluation/benchmarks.ts";
+import { EventLog } from "../store/event-log.ts";
 import type { JsonObject } from "../store/jsonl.ts";
-import type { Phase, PhaseLayout, Role } from "../store/layout.ts";
+import { PHASES, type Phase, type PhaseLayout, type Role } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { truth } from "../tiny-world/oracle.ts";
-import { InterruptedError } from "../util/errors.ts";
+import { CheckpointError, InterruptedError } from "../util/errors.ts";
 import type { LoopContext } from "./context.ts";
+import { phaseBytes } from "./disk-need.ts";
+import { Restart } from "./restart.ts";
+import { expectRoom, withRoom } from "./room.ts";
 import type { SelfPlayOptions } from "./run.ts";
+import { bestIteration } from "./summary.ts";
 
-/** Opens base, Challenger and Solver, the policies as their last finished phase left them. Errors: DataError, CheckpointError. */
-export async function openContext({ config, store, engine, baseDir, on, signal }: SelfPlayOptions): Promise<LoopContext> {
+/** Opens base, Challenger and Solver, both policies as the base model. Errors: DataError, EngineError. */
+export async function openContext(options: SelfPlayOptions, rollbacks: Set<string>): Promise<LoopContext> {
+  const { config, store, engine, baseDir, on, signal, resumeCommand = `rzero resume ${store.name}` } = options;
   const opened: (Trainer | Snapshot)[] = [];
   const keep = <T extends Trainer | Snapshot>(model: T): T => {
     opened.push(model);
@@ -25,8 +31,7 @@ export async function openContext({ config, store, engine, baseDir, on, signal }
     const base = needsBase(config) ? keep(await engine.openSnapshot(baseDir)) : undefined;
     const challenger = keep(await engine.openTrainer(baseDir));
     const solver = keep(await engine.openTrainer(baseDir));
-    await restorePolicy(store, "challenger", challenger);
-    await restorePolicy(store, "solver", solver);
+    const log = new EventLog(store);
     return {
       config,
       store,
@@ -38,12 +43,16 @@ export async function openContext({ config, store, engine, baseDir, on, signal }
       solver,
       benches,
       oracle: config.audit.oracle === "tiny-world" ? truth : undefined,
+      stands: new Map(),
+      rollbacks,
+      log,
       emit: (event) => {
-        store.appendEvent({ ...event });
+        log.append({ ...event });
         on(event);
       },
       progress: on,
       signal,
+      resumeCommand,
     };
   } catch (error) {
     for (const model of opened) await model.dispose();
@@ -61,26 +70,54 @@ function needsBase(config: Config): boolean {
   return [config.challenger, config.solver].some(({ train, grpo }) => train && grpo.klWeight > 0 && grpo.reference === "base");
 }
 
-/** Loads a policy's state from its last finished phase; without one it stays the base model. */
-async function restorePolicy(store: RunStore, role: Role, policy: Trainer): Promise<void> {
-  const last = store.iterations().findLast((iteration) => store.phaseDone(iteration, role));
-  if (last !== undefined) await policy.loadState(store.phase(last, role).state);
+/** Which policies a phase computes with. */
+const NEEDS: Readonly<Record<Phase, readonly Role[]>> = {
+  challenger: ["challenger", "solver"],
+  curriculum: ["challenger", "solver"],
+  solver: ["solver"],
+  evaluation: ["solver"],
+};
+
+/**
+ * Brings the policies to where a phase starts: each after its last finished phase before this one. Errors: Restart after a damaged
+ * state, whose phase is then open again.
+ */
+async function bringPolicies(context: LoopContext, iteration: number, name: Phase): Promise<void> {
+  for (const role of iteration === 0 ? [] : NEEDS[name]) {
+    const wanted = lastDoneBefore(context.store, role, iteration, name);
+    if (wanted === undefined || context.stands.get(role) === wanted) continue;
+    try {
+      await context[role].loadState(context.store.phase(wanted, role).state);
+    } catch (error) {
+      if (!(error instanceof CheckpointError)) throw error;
+      const message = `the state of the ${role} is damaged; its phase is done again from the checkpoint before: ${error.message}`;
+      context.emit({ event: "warning", iteration: wanted, phase: role, message });
+      context.store.reopenPhase(wanted, role);
+      throw new Restart(error.message);
+    }
+    context.stands.set(role, wanted);
+  }
 }
 
-/** Writes a policy at the end of its phase: state to go on from, and a model directory to use. */
-export async function savePolicy(policy: Trainer, files: PhaseLayout): Promise<void> {
-  await policy.saveState(files.state);
-  await policy.exportModel(files.model, { dtype: "float32" });
+function lastDoneBefore(store: RunStore, role: Role, iteration: number, name: Phase): number | undefined {
+  const before = PHASES.indexOf(role) < PHASES.indexOf(name) ? iteration : iteration - 1;
+  return store.iterations().findLast((number) => number <= before && store.phaseDone(number, role));
 }
 
-/** Removes the states of a role that a newer finished phase replaces; model directories stay. */
-function discardOlderStates({ store }: LoopContext, role: Role, newest: number): void {
-  for (const iteration of store.iterations()) if (iteration < newest) store.discard(store.phase(iteration, role).state);
+/** Removes what newer finished phases of a role replace: journals, checkpoints, and all but the last and the best states. */
+function discardOlder({ store, config }: LoopContext, role: Role, newest: number): void {
+  const done = store.iterations().filter((iteration) => iteration <= newest && store.phaseDone(iteration, role));
+  const kept = new Set([...done.slice(-config.run.checkpoint.keep), bestIteration(store)]);
+  for (const iteration of done) {
+    const { journal, checkpoints, state } = store.phase(iteration, role);
+    if (iteration < newest) for (const path of [journal, checkpoints]) store.discard(path);
+    if (!kept.has(iteration)) store.discard(state);
+  }
 }
 
 /**
  * Runs a phase unless it is done; what `body` returns is the summary in its marker, which is written last.
- * Errors: those of the body; an interruption is recorded before it goes on.
+ * Errors: those of the body; an interruption is recorded before it goes on; Restart.
  */
 export async function phase(
   context: LoopContext,
@@ -88,17 +125,28 @@ export async function phase(
   name: Phase,
   body: (files: PhaseLayout) => Promise<JsonObject>,
 ): Promise<void> {
-  const { store, emit } = context;
+  const { store, emit, log } = context;
   if (store.phaseDone(iteration, name)) return;
-  const files = store.clearPartialPhase(iteration, name);
+  const { dir } = store.phase(iteration, name);
   const started = performance.now();
-  emit({ event: "phase", iteration, phase: name, state: "start" });
   try {
-    store.markDone(iteration, name, await body(files));
+    await bringPolicies(context, iteration, name);
+    await expectRoom(context, { what: `the ${name} phase`, dir, bytes: phaseBytes(context, name) });
+    const files = await withRoom(context, { what: "its directory", dir, bytes: 1 << 16 }, () => store.openPhase(iteration, name));
+    emit({ event: "phase", iteration, phase: name, state: "start" });
+    const summary = await body(files);
+    // The event goes to the log before the marker: a kill between the two tells it once, not never.
+    emit({ event: "phase", iteration, phase: name, state: "done", seconds: (performance.now() - started) / 1000 });
+    await withRoom(context, { what: "the phase's marker", dir, bytes: 1 << 16 }, () => {
+      log.flush();
+      store.markDone(iteration, name, summary);
+    });
   } catch (error) {
     if (error instanceof InterruptedError) emit({ event: "interrupted", run: store.name, iteration, phase: name });
     throw error;
   }
-  if (name === "challenger" || name === "solver") discardOlderStates(context, name, iteration);
-  emit({ event: "phase", iteration, phase: name, state: "done", seconds: (performance.now() - started) / 1000 });
+  if (name === "challenger" || name === "solver") {
+    context.stands.set(name, iteration);
+    discardOlder(context, name, iteration);
+  } else store.discard(store.phase(iteration, name).journal);
 }

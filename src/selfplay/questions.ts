@@ -4,12 +4,13 @@
 import { extractBoxed } from "../answer/extract.ts";
 import { type Vote, vote } from "../answer/vote.ts";
 import type { SamplingConfig } from "../config/schema.ts";
-import type { Completion, Progress, Prompt, Sampler } from "../engine/types.ts";
+import type { Completion, Prompt, Sampler } from "../engine/types.ts";
 import { type PosedQuestion, parseChallengerCompletion, renderChallengerPrompt } from "../prompts/challenger.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
 import { isWellFormed } from "../reward/challenger.ts";
 import { RunError } from "../util/errors.ts";
 import { type LoopContext, samplingParams } from "./context.ts";
+import { type SamplingCall, sampleJournalled } from "./journalled.ts";
 
 /** A Challenger completion and what it parses to. */
 export interface PosedRollout extends PosedQuestion {
@@ -25,7 +26,7 @@ export interface PoseOptions {
   readonly count: number;
   readonly sampling: SamplingConfig;
   readonly seed: number;
-  readonly on: Progress;
+  readonly call: Omit<SamplingCall, "activity">;
 }
 
 /** Samples `count` completions of the Challenger's one prompt. */
@@ -36,7 +37,7 @@ export async function poseQuestions(
 ): Promise<{ prompt: Prompt; rollouts: PosedRollout[] }> {
   const prompt = renderChallengerPrompt(context.config.prompts.challenger, context.tokenizer);
   const params = samplingParams(context, options.sampling, options.count, options.seed);
-  const [completions] = await challenger.sample([prompt], params, options.on);
+  const [completions] = await sampleJournalled(context, challenger, [prompt], params, { ...options.call, activity: "posing" });
   return { prompt, rollouts: completions.map((completion) => parse(context, completion)) };
 }
 
@@ -66,7 +67,7 @@ export interface AnswerOptions {
   readonly answers: number;
   readonly sampling: SamplingConfig;
   readonly seed: number;
-  readonly on: Progress;
+  readonly call: Omit<SamplingCall, "activity" | "content" | "refuse">;
 }
 
 /** The frozen Solver's vote on one question. */
@@ -88,7 +89,8 @@ export async function answerQuestions(
   const distinct = [...new Set(questions)];
   const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
   const params = samplingParams(context, options.sampling, options.answers, options.seed);
-  const completions = await solver.sample(prompts, params, options.on);
+  const call: SamplingCall = { ...options.call, activity: "voting", content: "text" };
+  const completions = await sampleJournalled(context, solver, prompts, params, call);
   return new Map(distinct.map((question, index) => [question, tally(context, completions[index])]));
 }
 

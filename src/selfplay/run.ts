@@ -1,16 +1,21 @@
 // READ FIRST. The R-Zero loop: one base model becomes two policies that improve each other. Each phase is a file beside this one;
-// each finished phase is on the disk before the next begins, so a run that was stopped goes on after its last finished phase.
+// what a phase finishes (a chunk of completions, an optimizer step, the phase) is on the disk as it goes, so a run that was killed
+// anywhere goes on from there, to the same bytes.
 // Source: R-Zero (arXiv 2508.05004), algorithm 1; docs/algorithm.md maps every equation to its file.
 
 import type { Config } from "../config/schema.ts";
-import type { Engine } from "../engine/types.ts";
+import type { Engine, Trainer } from "../engine/types.ts";
 import type { ProgressEvent, RunEvent, RunSummary } from "../store/events.ts";
+import type { PhaseLayout } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { challengerPhase } from "./challenger-phase.ts";
 import type { LoopContext } from "./context.ts";
 import { curriculumPhase, readCurriculum } from "./curriculum-phase.ts";
+import { stateBytes } from "./disk-need.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
-import { closeContext, openContext, phase, savePolicy } from "./phases.ts";
+import { closeContext, openContext, phase } from "./phases.ts";
+import { Restart } from "./restart.ts";
+import { withRoom } from "./room.ts";
 import { solverPhase } from "./solver-phase.ts";
 import { summarise } from "./summary.ts";
 
@@ -23,32 +28,43 @@ export interface SelfPlayOptions {
   /** Every event of the run, as it happens (also stored); progress inside a step is not stored. */
   readonly on: (event: RunEvent | ProgressEvent) => void;
   readonly signal: AbortSignal;
+  /** What the user types to go on; default: `rzero resume` and the run's name. */
+  readonly resumeCommand?: string;
 }
 
 /** Runs, or goes on with, a whole run. Errors: RunError, ConfigError, DataError; InterruptedError after saving. */
 export async function runSelfPlay(options: SelfPlayOptions): Promise<RunSummary> {
   const started = performance.now();
-  const context = await openContext(options);
-  const { store, config } = options;
-  const resumed = store.lastDone() !== undefined;
-  context.emit({
-    event: "start",
-    run: store.name,
-    recipe: store.info.recipe,
-    seed: config.seed,
-    iterations: config.iterations,
-    resumed,
-  });
-  try {
-    await phase(context, 0, "evaluation", (files) => evaluationPhase(context, 0, files));
-    for (let iteration = 1; iteration <= config.iterations; iteration++) await runIteration(context, iteration);
-    const summary = summarise(store, config.iterations, (performance.now() - started) / 1000);
-    store.markRunDone({ ...summary });
-    context.emit({ event: "done", ...summary });
-    return summary;
-  } finally {
-    await closeContext(context);
+  const rollbacks = new Set<string>();
+  for (;;) {
+    const context = await openContext(options, rollbacks);
+    try {
+      return await play(context, started);
+    } catch (error) {
+      if (!(error instanceof Restart)) throw error;
+    } finally {
+      await closeContext(context);
+    }
   }
+}
+
+/** The loop, from where the run's directory stands. */
+async function play(context: LoopContext, started: number): Promise<RunSummary> {
+  const { store, config, emit, log } = context;
+  const { name: run, info } = store;
+  const resumed = store.iterations().length > 0;
+  emit({ event: "start", run, recipe: info.recipe, seed: config.seed, iterations: config.iterations, resumed });
+  if (log.problem !== undefined)
+    emit({ event: "warning", iteration: 0, phase: "evaluation", message: `the old events cannot be read: ${log.problem}` });
+  await phase(context, 0, "evaluation", (files) => evaluationPhase(context, 0, files));
+  for (let iteration = 1; iteration <= config.iterations; iteration++) await runIteration(context, iteration);
+  const summary = summarise(store, config.iterations, (performance.now() - started) / 1000);
+  emit({ event: "done", ...summary });
+  await withRoom(context, { what: "the run's marker", dir: store.dir, bytes: 1 << 16 }, () => {
+    log.flush();
+    store.markRunDone({ ...summary });
+  });
+  return summary;
 }
 
 /** One round of co-evolution. */
@@ -56,24 +72,32 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
   const { config } = context;
   if (config.challenger.train)
     await phase(context, iteration, "challenger", async (files) => {
-      const steps = await challengerPhase(context, iteration);
-      await savePolicy(context.challenger, files);
+      const steps = await challengerPhase(context, iteration, files);
+      await exportPolicy(context, context.challenger, files);
       return { steps };
     });
 
   await phase(context, iteration, "curriculum", async (files) => {
     const { rows, metrics } = await curriculumPhase(context, iteration);
-    context.store.writeJsonl(files.questions, rows);
+    const need = { what: "the curriculum", dir: files.dir, bytes: JSON.stringify(rows).length };
+    await withRoom(context, need, () => context.store.writeJsonl(files.questions, rows));
     context.emit({ event: "curriculum", iteration, metrics });
     return { ...metrics };
   });
 
   if (config.solver.train)
     await phase(context, iteration, "solver", async (files) => {
-      const steps = await solverPhase(context, iteration, readCurriculum(context, iteration));
-      await savePolicy(context.solver, files);
+      const steps = await solverPhase(context, iteration, files, readCurriculum(context, iteration));
+      await exportPolicy(context, context.solver, files);
       return { steps };
     });
 
   await phase(context, iteration, "evaluation", (files) => evaluationPhase(context, iteration, files));
+}
+
+/** Writes the model directory of a policy at the end of its phase; its state is there already. */
+async function exportPolicy(context: LoopContext, policy: Trainer, { dir, model }: PhaseLayout): Promise<void> {
+  await withRoom(context, { what: "the model", dir, bytes: stateBytes(context) / 3 }, () =>
+    policy.exportModel(model, { dtype: "float32" }),
+  );
 }

@@ -1,7 +1,6 @@
 // Phase 3: GRPO on the curriculum; reward 1 when the answer is equivalent to the pseudo-label. Source: R-Zero section 3.4.
 // Knows pseudo-labels only; ground truth never comes here.
 
-import type { Snapshot } from "../engine/types.ts";
 import { groupAdvantages } from "../grpo/advantage.ts";
 import type { DatumInput } from "../grpo/datum.ts";
 import { grpoStep } from "../grpo/step.ts";
@@ -9,41 +8,37 @@ import { renderSolverPrompt } from "../prompts/solver.ts";
 import { solverReward } from "../reward/solver.ts";
 import { type Group, makeGroup } from "../rollout/types.ts";
 import type { SolverMetrics } from "../store/events.ts";
+import type { PhaseLayout } from "../store/layout.ts";
 import { rngFrom } from "../util/rng.ts";
-import {
-  adamW,
-  checkInterrupted,
-  type LoopContext,
-  meanOf,
-  reporter,
-  samplingParams,
-  seedFor,
-  withReference,
-  withSnapshot,
-} from "./context.ts";
+import { adamW, type LoopContext, meanOf, samplingParams, seedFor, withSnapshot } from "./context.ts";
 import type { CurriculumQuestion } from "./curriculum-phase.ts";
+import { type SamplingCall, sampleJournalled } from "./journalled.ts";
+import { type StepFrame, trainPhase } from "./training.ts";
 
-/** Trains the Solver for `solver.steps` rollout steps and returns the metrics of each. Errors: InterruptedError. */
+/** Trains the Solver for `solver.steps` rollout steps and returns the metrics of each. Errors: RunError, InterruptedError. */
 export async function solverPhase(
   context: LoopContext,
   iteration: number,
+  files: PhaseLayout,
   curriculum: readonly CurriculumQuestion[],
 ): Promise<SolverMetrics[]> {
-  const { solver, config } = context;
-  const { steps, optimizer, grpo } = config.solver;
-  if (optimizer.fresh) await solver.resetOptimizer();
-  const history: SolverMetrics[] = [];
-  await withReference(context, solver, grpo, async (reference) => {
-    for (let step = 1; step <= steps; step++) {
-      checkInterrupted(context);
-      const started = performance.now();
-      const questions = questionsOfStep(config.seed, iteration, step, curriculum, config.solver.questionsPerStep);
-      const metrics = await solverStep(context, { iteration, step, questions, reference });
-      history.push(metrics);
-      context.emit({ event: "solver-step", iteration, step, steps, seconds: (performance.now() - started) / 1000, metrics });
-    }
+  const { config } = context;
+  const { steps, optimizer, grpo, questionsPerStep, questionsPerOptimizerStep } = config.solver;
+  return trainPhase<SolverMetrics>(context, {
+    iteration,
+    role: "solver",
+    files,
+    steps,
+    updates: questionsPerStep / questionsPerOptimizerStep,
+    optimizer,
+    grpo,
+    run: async (frame) => {
+      const { step } = frame;
+      const questions = questionsOfStep(config.seed, iteration, step, curriculum, questionsPerStep);
+      const metrics = await solverStep(context, iteration, questions, frame);
+      return { metrics, event: (seconds) => ({ event: "solver-step", iteration, step, steps, seconds, metrics }) };
+    },
   });
-  return history;
 }
 
 /**
@@ -65,17 +60,15 @@ export function questionsOfStep<T>(seed: number, iteration: number, step: number
   return chosen;
 }
 
-interface StepInput {
-  readonly iteration: number;
-  readonly step: number;
-  readonly questions: readonly CurriculumQuestion[];
-  readonly reference: Snapshot | undefined;
-}
-
 /** Sample, reward, update. */
-async function solverStep(context: LoopContext, { iteration, step, questions, reference }: StepInput): Promise<SolverMetrics> {
+async function solverStep(
+  context: LoopContext,
+  iteration: number,
+  questions: readonly CurriculumQuestion[],
+  frame: StepFrame,
+): Promise<SolverMetrics> {
   const options = context.config.solver;
-  const groups = await sampleGroups(context, iteration, step, questions);
+  const groups = await sampleGroups(context, iteration, questions, frame);
   const { advantages, zeroVarianceGroups } = groupAdvantages(
     groups.flatMap(({ rewards_G }) => rewards_G),
     options.groupSize,
@@ -83,11 +76,17 @@ async function solverStep(context: LoopContext, { iteration, step, questions, re
   const rollouts: DatumInput[] = groups.flatMap(({ prompt, completions_G }, group) =>
     completions_G.map((completion, index) => ({ prompt, completion, advantage: advantages[group * options.groupSize + index] })),
   );
-  const training = await grpoStep(context.solver, reference, {
+  const training = await grpoStep(context.solver, frame.reference, {
     rollouts,
     grpo: options.grpo,
     optimizer: adamW(options.optimizer),
     rolloutsPerOptimizerStep: options.questionsPerOptimizerStep * options.groupSize,
+    done: frame.done,
+    largestNorm: frame.largestNorm,
+    after: frame.after((datum) => ({
+      question: questions[Math.floor(datum / options.groupSize)].line,
+      sample: datum % options.groupSize,
+    })),
   });
   const completions = groups.flatMap(({ completions_G }) => completions_G);
   return {
@@ -103,14 +102,16 @@ async function solverStep(context: LoopContext, { iteration, step, questions, re
 async function sampleGroups(
   context: LoopContext,
   iteration: number,
-  step: number,
   questions: readonly CurriculumQuestion[],
+  { step, refuse }: StepFrame,
 ): Promise<Group[]> {
   const { solver, prompts } = context.config;
   const prompts_Q = questions.map(({ question }) => renderSolverPrompt(question, prompts.solver, context.tokenizer));
   const params = samplingParams(context, solver.sampling, solver.groupSize, seedFor(context.config, "solver", iteration, step));
-  const on = reporter(context, iteration, "solver", "answering");
-  const completions = await withSnapshot(context.solver, (sampler) => sampler.sample(prompts_Q, params, on));
+  const call: SamplingCall = { iteration, phase: "solver", step, activity: "answering", content: "tokens", refuse };
+  const completions = await withSnapshot(context.solver, (sampler) =>
+    sampleJournalled(context, sampler, prompts_Q, params, call),
+  );
   return questions.map(({ pseudoLabel }, index) =>
     makeGroup(
       prompts_Q[index],

@@ -22,3 +22,10 @@ export function summarise(store: RunStore, iterations: number, seconds: number):
     seconds,
   };
 }
+
+/** Iteration with the highest sampled mean among those evaluated so far; undefined before the first. */
+export function bestIteration(store: RunStore): number | undefined {
+  const evaluated = store.iterations().filter((iteration) => store.phaseDone(iteration, "evaluation"));
+  const means = evaluated.map((iteration) => meanOf(readScores(store, iteration).solver.map(({ sampled }) => sampled.mean)));
+  return evaluated[means.indexOf(Math.max(...means))];
+}

@@ -1,7 +1,7 @@
 // What a run tells while it goes, and what its phase markers hold: one typed table of events, metrics and scores. They go to
 // events.jsonl and done.json; the command line prints them; nothing else may depend on their text. Rates and durations are in seconds; shares are in [0, 1].
 
-import type { Phase } from "./layout.ts";
+import type { Phase, Role } from "./layout.ts";
 
 /** Health of one optimizer or rollout step; keys are `phase/noun` in reports. */
 export interface TrainingMetrics {
@@ -23,6 +23,8 @@ export interface TrainingMetrics {
   /** Groups whose rewards were all equal, of `groups`: no policy gradient from them. */
   readonly zeroVarianceGroups: number;
   readonly groups: number;
+  /** Optimizer steps whose update was skipped for a number that was not finite, or for a spike; absent when none was. */
+  readonly skippedUpdates?: number;
 }
 
 /** One Challenger rollout step. */
@@ -143,9 +145,47 @@ export type RunEvent =
       readonly line: "solver" | "forced-prefix";
       readonly benches: readonly BenchScore[];
     }
+  | ({ readonly event: "step-skipped" } & SkippedStep)
+  /** Back to the checkpoint before several skipped updates in a row. */
+  | {
+      readonly event: "rollback";
+      readonly iteration: number;
+      readonly phase: Role;
+      /** The first step that is done again. */
+      readonly step: number;
+      readonly report: string;
+    }
+  /** The run waits for room on the disk; `event` is told again when it goes on. */
+  | {
+      readonly event: "paused";
+      readonly state: "waiting" | "over";
+      /** What is to be written, where, and how much it needs and finds, in bytes. */
+      readonly what: string;
+      readonly dir: string;
+      readonly need: number;
+      readonly free: number;
+    }
+  /** The engine's worker was lost for want of memory; another goes on with smaller micro-batches. */
+  | { readonly event: "restart"; readonly reason: string; readonly maxTokensPerMicroBatch: number }
   | { readonly event: "warning"; readonly iteration: number; readonly phase: Phase; readonly message: string }
   | { readonly event: "interrupted"; readonly run: string; readonly iteration: number; readonly phase: Phase }
   | ({ readonly event: "done" } & RunSummary);
+
+/** An update that was held back, and the datum it was held back for. */
+export interface SkippedStep {
+  readonly iteration: number;
+  readonly phase: Role;
+  /** Rollout step, from 1, and optimizer step within it, from 1. */
+  readonly step: number;
+  readonly update: number;
+  readonly reason: string;
+  /** The bad number as text. */
+  readonly value: string;
+  /** Line of the question in the phase's questions (Solver), from 1; absent for the Challenger, whose prompt is always the same. */
+  readonly question?: number;
+  /** Index of the completion among those of its prompt, from 0; absent when no single datum is to blame. */
+  readonly sample?: number;
+}
 
 /** Last line of a run. */
 export interface RunSummary {

@@ -41,6 +41,8 @@ export interface RunLayout {
   readonly events: string;
   /** Written last of all: the run is complete; holds its summary. */
   readonly done: string;
+  /** What resuming must know of the machine: the size of micro-batches after a lack of memory. */
+  readonly engine: string;
   /** Process that works on the run right now. */
   readonly lock: string;
 }
@@ -54,6 +56,7 @@ export function runLayout(root: string, name: string): RunLayout {
     info: join(dir, "run.json"),
     events: join(dir, "events.jsonl"),
     done: join(dir, "done.json"),
+    engine: join(dir, "engine.json"),
     lock: join(dir, "lock.json"),
   };
 }
@@ -71,6 +74,10 @@ export interface PhaseLayout {
   readonly model: string;
   /** Resumable trainer state (weights in f32, moments, step count). */
   readonly state: string;
+  /** Completions of the steps in flight (rollout/journal.ts), one file per sampling call. */
+  readonly journal: string;
+  /** Training checkpoints of the phase, one directory per optimizer step. */
+  readonly checkpoints: string;
   /** Graded answers of an evaluation phase, one question per line. */
   readonly answers: string;
 }
@@ -84,6 +91,8 @@ export function phaseLayout(run: RunLayout, iteration: number, phase: Phase): Ph
     metrics: join(dir, "metrics.jsonl"),
     model: join(dir, "model"),
     state: join(dir, "state"),
+    journal: join(dir, "journal"),
+    checkpoints: join(dir, "checkpoints"),
     answers: join(dir, "answers.jsonl"),
   };
 }

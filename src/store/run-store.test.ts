@@ -52,21 +52,21 @@ describe("a run", () => {
     expect(openRun(root, run.name).info).toMatchObject({ recipe: "tiny", rzero: "1.2.3", node: process.version });
   });
 
-  it("counts a phase only when its marker is there, and clears what an interrupted one left", () => {
+  it("counts a phase only when its marker is there, and readies what an interrupted one left", () => {
     const run = create();
-    const phase = run.clearPartialPhase(1, "challenger");
+    const phase = run.openPhase(1, "challenger");
     run.writeJsonl(phase.questions, [{ question: "1+1?" }]);
     run.appendJsonl(phase.metrics, { step: 1 });
     expect(run.phaseDone(1, "challenger")).toBe(false);
     expect(run.lastDone()).toBeUndefined();
     expect(() => run.readDone(1, "challenger")).toThrow(CheckpointError);
-    run.clearPartialPhase(1, "challenger");
-    expect(existsSync(phase.questions)).toBe(false);
+    run.openPhase(1, "challenger");
+    expect([existsSync(phase.questions), existsSync(phase.metrics)]).toEqual([false, true]);
 
     run.markDone(1, "challenger", { steps: 8, voteShare: 0.1 + 0.2 });
     expect(openRun(root, run.name).readDone(1, "challenger")).toEqual({ steps: 8, voteShare: 0.1 + 0.2 });
     expect(run.lastDone()).toEqual({ iteration: 1, phase: "challenger" });
-    expect(() => run.clearPartialPhase(1, "challenger")).toThrow(/internal/);
+    expect(() => run.openPhase(1, "challenger")).toThrow(/internal/);
   });
 
   it("knows its state", () => {

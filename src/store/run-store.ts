@@ -2,11 +2,11 @@
 // phases is a value that was written here, and a phase counts only when its `done.json` exists, which is written last.
 // Knows the layout and the configuration; knows no engine and no algorithm. runs.ts creates, opens and lists runs.
 
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { CheckpointError, DataError } from "../util/errors.ts";
-import { appendLine, cutTornTail, syncDirectory, syncTree } from "../util/files.ts";
+import { appendLine, cutTornTail, makeDirectory, syncDirectory, syncTree } from "../util/files.ts";
 import { expectObject, type JsonObject, type LineParser, preview, readJson, readJsonl, writeJson, writeJsonl } from "./jsonl.ts";
 import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
 import { acquireLock, checkLock, lockHolder, releaseLock } from "./lock.ts";
@@ -79,14 +79,26 @@ export class RunStore {
     }
   }
 
-  /** Removes what an interrupted phase left, and makes its empty directory. A finished phase is an error: `internal:`. */
-  clearPartialPhase(iteration: number, phase: Phase): PhaseLayout {
+  /**
+   * Makes a phase's directory, or readies what an interrupted try left of it: journals, checkpoints and step metrics stay to go on
+   * with, all else is removed. A finished phase is an error: `internal:`.
+   */
+  openPhase(iteration: number, phase: Phase): PhaseLayout {
     const layout = this.phase(iteration, phase);
-    if (existsSync(layout.done))
-      throw new Error(`internal: clearPartialPhase on the finished ${phase} phase of iteration ${iteration}`);
-    rmSync(layout.dir, { recursive: true, force: true });
-    mkdirSync(layout.dir, { recursive: true });
+    if (existsSync(layout.done)) throw new Error(`internal: openPhase on the finished ${phase} phase of iteration ${iteration}`);
+    makeDirectory(layout.dir);
+    const kept = new Set([layout.journal, layout.checkpoints, layout.metrics, layout.state]);
+    for (const name of readdirSync(layout.dir)) {
+      const path = join(layout.dir, name);
+      if (!kept.has(path)) rmSync(path, { recursive: true, force: true });
+    }
     return layout;
+  }
+
+  /** Takes the marker of a finished phase away, because its state is damaged: the phase is gone on with from what it kept. */
+  reopenPhase(iteration: number, phase: Phase): void {
+    rmSync(this.phase(iteration, phase).done, { force: true });
+    syncDirectory(this.phase(iteration, phase).dir);
   }
 
   /** Removes a heavy file or directory of the run that is no longer needed (a state that a later one replaces). */
