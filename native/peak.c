@@ -89,6 +89,7 @@ double rz_memory_bandwidth(rz_context *ctx, double seconds) {
   long bytes = 4 * cache > 256L << 20 ? 4 * cache : 256L << 20, threads = job_threads(ctx);
   float *memory = rz_alloc((size_t)bytes);
   if (!memory) return 0;
+  memset(memory, 1, (size_t)bytes); // untouched pages would all be one page of zeros
   peak_job job = {.memory = memory, .span = bytes / 4 / (4 * threads) / 64 * 64};
   double best = 0, start = seconds_now();
   while (seconds_now() - start < seconds || best == 0) {

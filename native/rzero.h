@@ -83,7 +83,6 @@ RZ_EXPORT int rz_logprob_backward(rz_context *ctx, float *logits, const float *d
                                   long vocab);
 RZ_EXPORT int rz_sample_tokens(rz_context *ctx, int32_t *tokens, float *logprobs, const float *logits, const float *temperature,
                                const int32_t *top_k, const float *top_p, const float *uniforms, const int32_t *forced, long rows, long vocab);
-float rz_row_lse(const float *row, long vocab);
 
 // --- optimizer (adamw.c) ---
 RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory

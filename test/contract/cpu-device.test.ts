@@ -8,7 +8,7 @@ import { benchGemm } from "../../src/engine/local/device/cpu/bench-gemm.ts";
 import { cpuInfo } from "../../src/engine/local/device/cpu/cpu-info.ts";
 import { bestFormat, createCpuDevice, measurePeak, measurePeaks } from "../../src/engine/local/device/cpu/device.ts";
 import { attentionBackwardCase, attentionCases } from "./attention-cases.ts";
-import { deviceCases, linearCases, noise } from "./device-cases.ts";
+import { type DeviceCase, deviceCases, linearCases, noise, sampleCase } from "./device-cases.ts";
 import { deviceContract } from "./device-contract.ts";
 import { runCase, sameBits } from "./device-runs.ts";
 
@@ -25,11 +25,11 @@ const DIGESTS = {
   "linear-int8": "903b2ab1",
   linearBackwardInput: "a3013e1d",
   linearBackwardWeight: "8b5eaa77",
-  logprob: "e6f6868a",
-  logprobBackward: "97ea601b",
+  logprob: "bb444f31",
+  logprobBackward: "e8bc3e4a",
   rmsNorm: "737878c8",
   rmsNormBackward: "fd4b4182",
-  sampleTokens: "29fc05d0",
+  sampleTokens: "6578674a",
   scatterAddRows: "a21c7311",
   scatterRows: "0181ffa5",
   swiglu: "ddd485c4",
@@ -145,6 +145,46 @@ describe("cpu device", () => {
       run: (device, b) => device.logprob(b.logprobs, b.lse, b.logits, b.targets, 1, 4),
     });
     expect(result.logprobs[0]).toBeCloseTo(-1.3133, 3);
+  });
+
+  it("draws from the same distribution whatever part of a large vocabulary is likely", () => {
+    // 100,000 tokens of which a few weigh anything; the uniform walks through them by ascending id.
+    const [V, likely] = [100_000, [3, 2047, 2048, 50_000, 99_999]];
+    const draw = (uniform: number, topK: number, topP: number, temperature = 1): number => {
+      const logits = new Float32Array(V).fill(-100);
+      for (const [i, id] of likely.entries()) logits[id] = Math.log(i + 1) * temperature; // weights 1, 2, 3, 4, 5 of 15
+      const inputs = {
+        logits,
+        tokens: new Int32Array(1),
+        forced: Int32Array.of(-1),
+        topK: Int32Array.of(topK),
+        ...Object.fromEntries(
+          Object.entries({ logprobs: 0, temperature, topP, uniforms: uniform }).map(([key, x]) => [key, Float32Array.of(x)]),
+        ),
+      };
+      const run: DeviceCase["run"] = (d, b) =>
+        d.sampleTokens(b.tokens, b.logprobs, b.logits, b.temperature, b.topK, b.topP, b.uniforms, b.forced, 1, V);
+      return runCase(two, { name: "draw", inputs, outputs: ["tokens"], tolerance: 0, run }).tokens[0];
+    };
+    const walk = (topK: number, topP: number, temperature?: number): number[] =>
+      [0, 0.1, 0.25, 0.5, 0.99].map((uniform) => draw(uniform, topK, topP, temperature));
+    expect(walk(0, 1)).toEqual([3, 2047, 2048, 50_000, 99_999]);
+    expect(walk(0, 1, 0.3)).toEqual([3, 2047, 2048, 50_000, 99_999]);
+    expect(walk(2, 1)).toEqual([50_000, 50_000, 50_000, 99_999, 99_999]);
+    expect(walk(0, 0.7)).toEqual([2048, 2048, 2048, 50_000, 99_999]); // 5 + 4 of 15 is too little
+    expect(walk(4, 0.7)).toEqual([2048, 2048, 2048, 50_000, 99_999]);
+    expect(walk(90_000, 0.33)).toEqual([99_999, 99_999, 99_999, 99_999, 99_999]);
+    expect(walk(0, 0)).toEqual([99_999, 99_999, 99_999, 99_999, 99_999]);
+  });
+
+  it("rows of which no logit is a number end with token 0", () => {
+    const V = 5000;
+    const each = sampleCase(80, V);
+    for (const bad of [Number.NaN, Number.NEGATIVE_INFINITY]) {
+      const logits = new Float32Array(80 * V).fill(bad);
+      const { tokens } = runCase(two, { ...each, inputs: { ...each.inputs, logits, forced: new Int32Array(80).fill(-1) } });
+      expect(new Set(tokens)).toEqual(new Set([0]));
+    }
   });
 
   it("misuse is our own bug, caught before C", () => {

@@ -298,8 +298,10 @@ export function deviceCases(): DeviceCase[] {
     ...vocabularyCases(1, 1),
     ...vocabularyCases(40, 110),
     ...vocabularyCases(3, 5003),
+    ...vocabularyCases(2, 40_960),
     sampleCase(400, 110),
     sampleCase(80, 1500),
+    sampleCase(80, 5003),
     adamCase(1, ADAM),
     adamCase(20_011, { ...ADAM, step: 7, gradScale: 1 }),
   ];
