@@ -17,9 +17,7 @@ import {
   type TensorToWrite,
   writeSafetensors,
 } from "./safetensors.ts";
-
-/** Values of parameters by specification, in f32 and HF layout. */
-export type TensorSource = (spec: ParameterSpec) => Float32Array;
+import type { TensorSource } from "./tensor-source.ts";
 
 /** Element type of exported weights. */
 export type ExportDType = "float32" | "bfloat16";
@@ -46,7 +44,7 @@ const COMPANIONS = [
  */
 export function openModelTensors(dir: string): TensorSource {
   const tensors = existsSync(join(dir, SINGLE)) ? readSafetensorsHeader(join(dir, SINGLE)) : readShards(dir);
-  return (spec) => {
+  const locate = (spec: ParameterSpec): TensorInfo => {
     const info = tensors.get(spec.name);
     if (info === undefined) {
       throw new DataError(`${dir}: expected a tensor ${spec.name}, got none. Weights and config.json must belong together.`);
@@ -56,8 +54,9 @@ export function openModelTensors(dir: string): TensorSource {
         `${info.path} ${spec.name}: expected shape [${spec.shape.join(", ")}], got [${info.shape.join(", ")}]. Weights and config.json must belong together.`,
       );
     }
-    return readTensor(info);
+    return info;
   };
+  return Object.assign((spec: ParameterSpec) => readTensor(locate(spec)), { locate });
 }
 
 /** Fresh weights as transformers initialises them: normal with the configured deviation, norms 1, biases 0; a function of the seed alone. */
@@ -140,7 +139,8 @@ function splitShards(
   return shards;
 }
 
-function copyCompanions(dir: string, from: string | undefined): void {
+/** Copies the tokenizer files of a model directory that are there. */
+export function copyCompanions(dir: string, from: string | undefined): void {
   if (from === undefined || resolve(from) === resolve(dir)) return;
   for (const name of COMPANIONS)
     if (existsSync(join(from, name))) writeFileAtomic(join(dir, name), readBytes(join(from, name), MAX_COMPANION_BYTES));

@@ -82,7 +82,13 @@ export class TrainerCore {
   /** Writes a Hugging Face directory that transformers loads, tokenizer files included. Errors: EngineError. */
   exportModel(dir: string, dtype: ExportDType = "float32", maxShardBytes?: number): void {
     const { config, weights } = this.model;
-    writeModelDirectory(dir, { config, tensors: weights.download, dtype, companionsFrom: this.#dir, maxShardBytes });
+    writeModelDirectory(dir, {
+      config,
+      tensors: (spec) => weights.download(spec),
+      dtype,
+      companionsFrom: this.#dir,
+      maxShardBytes,
+    });
   }
 
   dispose(): void {

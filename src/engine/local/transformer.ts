@@ -6,15 +6,18 @@ import { EngineError } from "../../util/errors.ts";
 import { type Keeping, layerActivations, type ModelContext, residual } from "./activations.ts";
 import { BufferPool } from "./buffer-pool.ts";
 import type { Buffer, Device, SequenceTree, WeightFormat } from "./device/types.ts";
+import { FrozenWeights } from "./frozen-weights.ts";
+import { FullWeights } from "./full-weights.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
 import { keyValueType, LOGIT_ELEMENTS } from "./memory-plan.ts";
 import { backwardLayer, computeLayer, forwardLayer, type LayerCache, type Rows } from "./model.ts";
-import { openModelTensors, randomTensors, type TensorSource } from "./model-files.ts";
+import { openModelTensors, randomTensors } from "./model-files.ts";
 import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
 import { RopeTables } from "./rope.ts";
-import { type WeightMode, Weights } from "./weights.ts";
+import type { TensorSource } from "./tensor-source.ts";
+import type { WeightMode, Weights } from "./weights.ts";
 
 /** Scratch memory that `trim` leaves alone: allocating it again would cost a small model more than it frees. */
 const KEPT_SCRATCH_BYTES = 256 << 20;
@@ -67,7 +70,10 @@ export class Transformer implements InferenceModel {
     mode: WeightMode,
     options: TransformerOptions = {},
   ): Transformer {
-    return new Transformer(device, Weights.create(device, config, source, mode, options.format), options);
+    const { format = "f32" } = options;
+    const weights =
+      mode === "trainable" ? new FullWeights(device, config, source, format) : FrozenWeights.load(device, config, source, format);
+    return new Transformer(device, weights, options);
   }
 
   private constructor(device: Device, weights: Weights, options: TransformerOptions) {

@@ -1,11 +1,10 @@
-// A model's weights on a device, as the tree that model.ts computes with. Trainable weights live in one flat buffer and their
-// gradients in another of the same layout, so that the optimizer, a snapshot and a checkpoint are each one pass over memory.
-// Frozen weights hold the linear ones only packed, which halves their memory. It knows no file and no forward pass.
+// A model's weights as the tree that model.ts computes with, and what every set of weights can do. Whole models that train are in
+// full-weights.ts, frozen ones in frozen-weights.ts, adapters over a frozen base in lora.ts. It knows no file and no forward pass.
 
-import type { Buffer, Device, PackedWeight, WeightFormat } from "./device/types.ts";
+import type { Buffer, PackedWeight, WeightFormat } from "./device/types.ts";
+import type { FlatParameters } from "./flat-parameters.ts";
 import type { ModelConfig } from "./hf-config.ts";
-import type { TensorSource } from "./model-files.ts";
-import { EMBEDDING, FINAL_NORM, HEAD, layerPrefix, type ParameterSpec, parameterSpecs } from "./parameters.ts";
+import { EMBEDDING, FINAL_NORM, HEAD, layerPrefix, type ParameterSpec } from "./parameters.ts";
 import { elements } from "./safetensors.ts";
 
 /** y = x·Wᵀ (+ bias), W [outDim, inDim]; with an adapter y += s·(x·Aᵀ)·Bᵀ. */
@@ -35,7 +34,7 @@ export interface LinearAdapter {
   readonly upGradient?: Buffer;
 }
 
-/** A vector or table that ops read as it is; `gradient` only in training. */
+/** A vector or table that ops read as it is; `gradient` only in training. The embedding table may be bf16. */
 export interface Parameter {
   readonly value: Buffer;
   readonly gradient?: Buffer;
@@ -67,210 +66,102 @@ export interface WeightTree {
 /** Trainable weights can be updated and frozen ones cannot; both can be computed with. */
 export type WeightMode = "trainable" | "frozen";
 
-/** Offsets are multiples of this many elements, so that every view is as aligned as a fresh buffer (64 bytes). */
-const ALIGNMENT = 16;
+/** Names of a layer's linear weights: in the equations, and in Hugging Face's files below the layer's prefix. */
+export const LAYER_LINEARS = {
+  query: "self_attn.q_proj",
+  key: "self_attn.k_proj",
+  value: "self_attn.v_proj",
+  output: "self_attn.o_proj",
+  gate: "mlp.gate_proj",
+  up: "mlp.up_proj",
+  down: "mlp.down_proj",
+} as const;
 
 /** Owns the device memory of one set of weights. */
-export class Weights {
-  readonly config: ModelConfig;
-  readonly mode: WeightMode;
-  readonly format: WeightFormat;
-  /** All parameters, in order. */
-  readonly specs: readonly ParameterSpec[];
-  /** Values that are kept in HF layout, one after another (zeros between); every parameter when trainable. */
-  readonly values: Buffer;
-  /** Same layout as `values`; only when trainable. */
-  readonly gradients?: Buffer;
-  readonly #device: Device;
-  readonly #offsets: ReadonlyMap<string, number>;
-  readonly #shapes: ReadonlyMap<string, readonly number[]>;
-  readonly #packed = new Map<string, PackedWeight>();
-  #tree: WeightTree;
-
-  /** Uploads (and packs) every parameter that `source` gives. Errors: those of `source`, EngineError when memory is short. */
-  static create(
-    device: Device,
-    config: ModelConfig,
-    source: TensorSource,
-    mode: WeightMode,
-    format: WeightFormat = "f32",
-  ): Weights {
-    return new Weights(device, config, mode, format, (weights) => weights.#load(source));
-  }
-
-  private constructor(
-    device: Device,
-    config: ModelConfig,
-    mode: WeightMode,
-    format: WeightFormat,
-    fill: (weights: Weights) => void,
-  ) {
-    this.#device = device;
-    this.config = config;
-    this.mode = mode;
-    this.format = format;
-    this.specs = parameterSpecs(config);
-    this.#shapes = new Map(this.specs.map((spec) => [spec.name, spec.shape]));
-    const offsets = new Map<string, number>();
-    let total = 0;
-    for (const spec of this.specs) {
-      if (mode === "frozen" && spec.kind === "linear") continue;
-      offsets.set(spec.name, total);
-      total += Math.ceil(elements(spec.shape) / ALIGNMENT) * ALIGNMENT;
-    }
-    this.#offsets = offsets;
-    this.values = device.alloc("f32", total);
-    if (mode === "trainable") this.gradients = device.alloc("f32", total);
-    try {
-      fill(this);
-    } catch (error) {
-      this.dispose();
-      throw error;
-    }
-    this.#tree = this.#buildTree();
-  }
-
+export abstract class Weights {
+  abstract readonly config: ModelConfig;
   /** The weights as the equations name them; ask again after `repack`. */
-  get tree(): WeightTree {
-    return this.#tree;
+  abstract readonly tree: WeightTree;
+  protected abstract readonly flat: FlatParameters;
+
+  /** The parameters kept in HF layout: all that train, where any do. */
+  get specs(): readonly ParameterSpec[] {
+    return this.flat.specs;
   }
 
-  /** Number of parameters. */
+  /** How many numbers they hold. */
   get parameterCount(): number {
-    return this.specs.reduce((sum, spec) => sum + elements(spec.shape), 0);
+    return this.specs.reduce((sum, { shape }) => sum + elements(shape), 0);
   }
 
-  /** Values of a parameter in HF layout. Only for parameters kept so: all when trainable. */
+  /** Their values, flat. */
+  get values(): Buffer {
+    return this.flat.values;
+  }
+
+  /** Their accumulated gradients in the same layout; only where they train. */
+  get gradients(): Buffer | undefined {
+    return this.flat.gradients;
+  }
+
+  /** Values of one of them. */
   value(name: string): Buffer {
-    return this.part(this.values, name);
+    return this.flat.value(name);
   }
 
-  /** Accumulated gradient of a parameter; only when trainable. */
+  /** Accumulated gradient of one of them; only where it trains. */
   gradient(name: string): Buffer {
-    if (this.gradients === undefined) throw new Error(`internal: gradient of frozen weights asked for: ${name}`);
-    return this.part(this.gradients, name);
+    return this.flat.gradient(name);
   }
 
-  /** Renews the packed panels after `values` has changed. */
-  repack(): void {
-    for (const [name, packed] of this.#packed) this.#pack(name, this.value(name === HEAD ? this.#headName : name), packed);
-    this.#tree = this.#buildTree();
-  }
-
-  /** An independent frozen copy, in the same format unless another is asked for. Only of trainable weights. */
-  freeze(format: WeightFormat = this.format): Weights {
-    return new Weights(this.#device, this.config, "frozen", format, (copy) => {
-      for (const name of copy.#offsets.keys()) this.#device.copy(copy.value(name), this.value(name));
-      for (const spec of copy.specs) if (spec.kind === "linear") copy.#pack(spec.name, this.value(spec.name));
-      copy.#packTiedHead();
-    });
-  }
-
-  /** Downloads one parameter of trainable weights. */
-  readonly download: TensorSource = (spec) => this.#device.download(this.value(spec.name)) as Float32Array;
-
-  dispose(): void {
-    for (const packed of this.#packed.values()) this.#device.freePacked(packed);
-    this.#packed.clear();
-    this.#device.free(this.values);
-    if (this.gradients !== undefined) this.#device.free(this.gradients);
-  }
-
-  #load(source: TensorSource): void {
-    for (const spec of this.specs) {
-      const data = source(spec);
-      if (this.#offsets.has(spec.name)) this.#device.upload(this.value(spec.name), data);
-      if (spec.kind === "linear") this.#loadLinear(spec, data);
-    }
-    this.#packTiedHead();
-  }
-
-  #loadLinear(spec: ParameterSpec, data: Float32Array): void {
-    if (this.mode === "trainable") {
-      this.#pack(spec.name, this.value(spec.name));
-      return;
-    }
-    const staging = this.#device.alloc("f32", data.length);
-    this.#device.upload(staging, data);
-    this.#pack(spec.name, staging);
-    this.#device.free(staging);
-  }
-
-  #packTiedHead(): void {
-    if (this.config.tiedEmbeddings) this.#pack(HEAD, this.value(EMBEDDING));
-  }
-
-  #pack(name: string, value: Buffer, reuse?: PackedWeight): void {
-    const [outDim, inDim] = this.#shape(name === HEAD ? this.#headName : name);
-    this.#packed.set(name, this.#device.packWeight(value, outDim, inDim, this.format, reuse));
-  }
-
-  get #headName(): string {
-    return this.config.tiedEmbeddings ? EMBEDDING : HEAD;
-  }
-
-  #shape(name: string): readonly number[] {
-    const shape = this.#shapes.get(name);
-    if (shape === undefined) throw new Error(`internal: no parameter ${name}`);
-    return shape;
-  }
-
-  /** The part of a flat buffer with the layout of `values` that belongs to one parameter. */
+  /** The part of a flat buffer with the layout of `values` that belongs to one of them. */
   part(flat: Buffer, name: string): Buffer {
-    const offset = this.#offsets.get(name);
-    if (offset === undefined) throw new Error(`internal: parameter ${name} is kept packed only`);
-    return this.#device.view(flat, offset, elements(this.#shape(name)));
+    return this.flat.part(flat, name);
   }
 
-  #packedOf(name: string): PackedWeight {
-    const packed = this.#packed.get(name);
-    if (packed === undefined) throw new Error(`internal: parameter ${name} is not packed`);
-    return packed;
-  }
+  /** Downloads one of them. */
+  abstract download(spec: ParameterSpec): Float32Array;
+  /** Renews the packed panels after `values` has changed. */
+  abstract repack(): void;
+  /** An independent frozen copy, in the same format unless another is asked for. Only of weights that train. */
+  abstract freeze(format?: WeightFormat): Weights;
+  abstract dispose(): void;
+}
 
-  #buildTree(): WeightTree {
+/** Puts a tree together from linear weights and parameters by name (linear ones without `.weight`). */
+export function buildTree(
+  config: ModelConfig,
+  linear: (name: string) => Linear,
+  parameter: (name: string) => Parameter,
+): WeightTree {
+  const layer = (prefix: string): LayerWeights => {
+    const norm = (part: string) => parameter(`${prefix}.${part}.weight`);
     return {
-      embedding: this.#parameter(EMBEDDING),
-      layers: Array.from({ length: this.config.layers }, (_, index) => this.#buildLayer(layerPrefix(index))),
-      finalNorm: this.#parameter(FINAL_NORM),
-      head: this.#linear(HEAD, this.#headName),
-    };
-  }
-
-  #buildLayer(prefix: string): LayerWeights {
-    const linear = (part: string): Linear => this.#linear(`${prefix}.${part}.weight`);
-    const norm = (part: string): Parameter => this.#parameter(`${prefix}.${part}.weight`);
-    return {
+      ...layerLinears((part) => linear(`${prefix}.${part}`)),
       inputNorm: norm("input_layernorm"),
-      query: linear("self_attn.q_proj"),
-      key: linear("self_attn.k_proj"),
-      value: linear("self_attn.v_proj"),
-      output: linear("self_attn.o_proj"),
-      queryNorm: this.config.qkNorm ? norm("self_attn.q_norm") : undefined,
-      keyNorm: this.config.qkNorm ? norm("self_attn.k_norm") : undefined,
+      queryNorm: config.qkNorm ? norm("self_attn.q_norm") : undefined,
+      keyNorm: config.qkNorm ? norm("self_attn.k_norm") : undefined,
       feedForwardNorm: norm("post_attention_layernorm"),
-      gate: linear("mlp.gate_proj"),
-      up: linear("mlp.up_proj"),
-      down: linear("mlp.down_proj"),
     };
-  }
+  };
+  return {
+    embedding: parameter(EMBEDDING),
+    layers: Array.from({ length: config.layers }, (_, index) => layer(layerPrefix(index))),
+    finalNorm: parameter(FINAL_NORM),
+    head: linear(HEAD.replace(/\.weight$/, "")),
+  };
+}
 
-  #linear(name: string, valueName = name): Linear {
-    const [outDim, inDim] = this.#shape(valueName);
-    const bias = name.replace(/weight$/, "bias");
-    const hasBias = this.#offsets.has(bias);
-    const trains = this.mode === "trainable";
-    return {
-      outDim,
-      inDim,
-      packed: this.#packedOf(name),
-      bias: hasBias ? this.value(bias) : undefined,
-      gradient: trains ? this.gradient(valueName) : undefined,
-      biasGradient: trains && hasBias ? this.gradient(bias) : undefined,
-    };
-  }
-
-  #parameter(name: string): Parameter {
-    return { value: this.value(name), gradient: this.gradients === undefined ? undefined : this.gradient(name) };
-  }
+/** The seven linear weights of a layer, each made from its part of the name. */
+export function layerLinears(make: (part: string, key: keyof typeof LAYER_LINEARS) => Linear) {
+  const of = (key: keyof typeof LAYER_LINEARS) => make(LAYER_LINEARS[key], key);
+  return {
+    query: of("query"),
+    key: of("key"),
+    value: of("value"),
+    output: of("output"),
+    gate: of("gate"),
+    up: of("up"),
+    down: of("down"),
+  };
 }

@@ -1,0 +1,67 @@
+// Parameters one after another in one f32 buffer, in Hugging Face layout, and their gradients in another of the same layout: so the
+// optimizer, a snapshot and a checkpoint are each one pass over memory. It knows no model and no file.
+
+import type { Buffer, Device } from "./device/types.ts";
+import type { ParameterSpec } from "./parameters.ts";
+import { elements } from "./safetensors.ts";
+
+/** Offsets are multiples of this many elements, so that every view is as aligned as a fresh buffer (64 bytes). */
+const ALIGNMENT = 16;
+
+/** See the file header. */
+export class FlatParameters {
+  readonly specs: readonly ParameterSpec[];
+  /** All values, zeros between. */
+  readonly values: Buffer;
+  /** Same layout as `values`; only where they train. */
+  readonly gradients?: Buffer;
+  readonly #device: Device;
+  readonly #places = new Map<string, { offset: number; length: number }>();
+
+  /** Zeros. Errors: EngineError when memory is short. */
+  constructor(device: Device, specs: readonly ParameterSpec[], trains: boolean) {
+    this.#device = device;
+    this.specs = specs;
+    let total = 0;
+    for (const { name, shape } of specs) {
+      const length = elements(shape);
+      this.#places.set(name, { offset: total, length });
+      total += Math.ceil(length / ALIGNMENT) * ALIGNMENT;
+    }
+    this.values = device.alloc("f32", total);
+    if (!trains) return;
+    try {
+      this.gradients = device.alloc("f32", total);
+    } catch (error) {
+      device.free(this.values);
+      throw error;
+    }
+  }
+
+  has(name: string): boolean {
+    return this.#places.has(name);
+  }
+
+  /** Values of one parameter. */
+  value(name: string): Buffer {
+    return this.part(this.values, name);
+  }
+
+  /** Accumulated gradient of one parameter, where it trains. */
+  gradient(name: string): Buffer {
+    if (this.gradients === undefined) throw new Error(`internal: gradient of frozen weights asked for: ${name}`);
+    return this.part(this.gradients, name);
+  }
+
+  /** The part of a flat buffer with this layout that belongs to one parameter. */
+  part(flat: Buffer, name: string): Buffer {
+    const place = this.#places.get(name);
+    if (place === undefined) throw new Error(`internal: no parameter ${name} in this layout`);
+    return this.#device.view(flat, place.offset, place.length);
+  }
+
+  dispose(): void {
+    this.#device.free(this.values);
+    if (this.gradients !== undefined) this.#device.free(this.gradients);
+  }
+}

@@ -1,0 +1,109 @@
+// What a model directory is: a whole model, or a PEFT adapter whose adapter_config.json names its base. Reads and checks that file,
+// refusing what cannot be computed faithfully. It knows no tensor. Source: LoraConfig of peft.
+
+import { existsSync, readFileSync, statSync } from "node:fs";
+import { isAbsolute, join, resolve } from "node:path";
+import { DataError } from "../../util/errors.ts";
+
+/** A model directory, understood. */
+export interface ModelDirectory {
+  readonly dir: string;
+  /** Directory of the whole model: `dir` itself, or the adapter's base. */
+  readonly base: string;
+  readonly adapter?: AdapterConfig;
+}
+
+/** The numbers of an adapter. */
+export interface AdapterConfig {
+  readonly rank: number;
+  readonly alpha: number;
+  /** alpha / √rank instead of alpha / rank (rsLoRA). */
+  readonly rankStabilised: boolean;
+  readonly dropout: number;
+}
+
+/** File names of a PEFT adapter. */
+export const ADAPTER_CONFIG = "adapter_config.json";
+export const ADAPTER_WEIGHTS = "adapter_model.safetensors";
+
+const MAX_BYTES = 1 << 20;
+/** Keys whose presence with another value changes the computation. */
+const MUST_BE: Readonly<Record<string, readonly unknown[]>> = {
+  peft_type: ["LORA"],
+  bias: ["none", undefined],
+  use_dora: [false, undefined],
+  fan_in_fan_out: [false, undefined],
+  modules_to_save: [null, undefined],
+  layers_to_transform: [null, undefined],
+  layer_replication: [null, undefined],
+  trainable_token_indices: [null, undefined],
+  target_parameters: [null, undefined],
+};
+/** Initialisations after which the base is not the base any more. */
+const CHANGES_BASE = /^(pissa|olora|corda|loftq)/;
+
+/** Reads what `dir` is. Errors: DataError (an adapter that is damaged, of another kind, or whose base is missing). */
+export function readModelDirectory(dir: string): ModelDirectory {
+  const file = join(dir, ADAPTER_CONFIG);
+  if (!existsSync(file)) return { dir, base: dir };
+  const raw = readJson(file);
+  for (const [key, allowed] of Object.entries(MUST_BE)) {
+    if (!allowed.includes(raw[key])) throw bad(file, `${key} ${JSON.stringify(allowed[0])}`, raw[key], "Merge it with peft.");
+  }
+  for (const key of ["rank_pattern", "alpha_pattern"]) {
+    if (Object.keys((raw[key] ?? {}) as object).length > 0)
+      throw bad(file, `no ${key}`, raw[key], "Only one rank and alpha for all weights are supported.");
+  }
+  if (typeof raw.init_lora_weights === "string" && CHANGES_BASE.test(raw.init_lora_weights))
+    throw bad(file, "an adapter of the unchanged base", raw.init_lora_weights, "Convert it with peft (path_initial_model_for_weight_conversion).");
+  const adapter = {
+    rank: positive(raw.r, file, "r"),
+    alpha: positive(raw.lora_alpha, file, "lora_alpha"),
+    rankStabilised: raw.use_rslora === true,
+    dropout: typeof raw.lora_dropout === "number" ? raw.lora_dropout : 0,
+  };
+  if (!Number.isInteger(adapter.rank) || adapter.rank > 1 << 16) throw bad(file, "r as a whole number", raw.r);
+  return { dir, base: findBase(dir, file, raw.base_model_name_or_path), adapter };
+}
+
+/** Multiplier of an adapter's low-rank term. */
+export function adapterScale({ rank, alpha, rankStabilised }: AdapterConfig): number {
+  return alpha / (rankStabilised ? Math.sqrt(rank) : rank);
+}
+
+/** The directory that holds a model's tokenizer: its own, or for an adapter without one its base's. */
+export function tokenizerDirectory(dir: string): string {
+  return existsSync(join(dir, "tokenizer.json")) ? dir : readModelDirectory(dir).base;
+}
+
+function findBase(dir: string, file: string, name: unknown): string {
+  if (typeof name !== "string" || name === "") throw bad(file, "base_model_name_or_path", name);
+  const base = isAbsolute(name) ? name : resolve(dir, name);
+  if (existsSync(join(base, ADAPTER_CONFIG)))
+    throw bad(file, "a whole model as base_model_name_or_path", name, "That is an adapter: merge it first.");
+  if (existsSync(join(base, "config.json"))) return base;
+  const hint = `There is no config.json in ${base}. Fetch the base model and write its path there, absolute or relative to the adapter.`;
+  throw bad(file, "base_model_name_or_path to be a model directory", name, hint);
+}
+
+function readJson(file: string): Record<string, unknown> {
+  try {
+    const { size } = statSync(file);
+    if (size > MAX_BYTES) throw new Error(`${size} bytes`);
+    const value = JSON.parse(readFileSync(file, "utf8")) as unknown;
+    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
+    throw new Error("no JSON object");
+  } catch (error) {
+    throw bad(file, "the configuration of a PEFT adapter", (error as Error).message);
+  }
+}
+
+function positive(value: unknown, file: string, key: string): number {
+  if (typeof value === "number" && Number.isFinite(value) && value > 0) return value;
+  throw bad(file, `${key} above 0`, value);
+}
+
+function bad(file: string, expected: string, got: unknown, hint = "The adapter is damaged or of another kind."): DataError {
+  const shown = got === undefined ? "nothing" : JSON.stringify(got).slice(0, 200);
+  return new DataError(`${file}: expected ${expected}, got ${shown}. ${hint}`);
+}
