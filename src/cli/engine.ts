@@ -1,9 +1,11 @@
 // Opens the engine for one command and closes it whatever happens.
 
+import type { LORA_TARGETS } from "../config/defaults.ts";
 import type { EngineConfig } from "../config/schema.ts";
 import { configSchema } from "../config/schema.ts";
 import { createEngine } from "../engine/create.ts";
 import type { Engine, Snapshot, Tokenizer } from "../engine/types.ts";
+import { ConfigError } from "../util/errors.ts";
 import type { DTypeOption } from "./options.ts";
 
 /** Engine options of commands that have no recipe. */
@@ -12,11 +14,21 @@ export interface EngineOptions {
   /** int8 is for frozen weights alone. */
   readonly dtype?: DTypeOption;
   readonly recompute?: boolean;
+  /** Train an adapter of this rank; the rest of its shape is optional. */
+  readonly loraRank?: number;
+  readonly loraAlpha?: number;
+  readonly loraTargets?: (typeof LORA_TARGETS)[number][];
+  readonly seed?: number;
 }
 
 /** The default engine configuration with a command's options. */
-export function engineConfig({ threads, dtype, recompute }: EngineOptions): EngineConfig {
-  const { engine } = configSchema.parse({});
+export function engineConfig(options: EngineOptions): EngineConfig {
+  const { threads, dtype, recompute, loraRank, loraAlpha, loraTargets, seed } = options;
+  if (loraRank === undefined && (loraAlpha !== undefined || loraTargets !== undefined))
+    throw new ConfigError("expected --lora-rank beside --lora-alpha and --lora-targets, got none.");
+  const lora =
+    loraRank === undefined ? undefined : { rank: loraRank, alpha: loraAlpha ?? 2 * loraRank, targets: loraTargets, seed };
+  const { engine } = configSchema.parse({ engine: { kind: "local", lora } });
   return {
     ...engine,
     threads: threads ?? engine.threads,

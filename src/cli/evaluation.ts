@@ -2,6 +2,7 @@
 
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
+import { baseDirectory } from "../engine/adapters.ts";
 import type { Snapshot, Tokenizer } from "../engine/types.ts";
 import { type JudgeSettings, judgeSettings } from "../evaluation/judge.ts";
 import type { Benchmark } from "../evaluation/load.ts";
@@ -93,7 +94,7 @@ export async function evaluateOne(
   const planned = benches.map((bench) => ({ bench, plan: planFor(options.protocol, bench.source, options) }));
   const messages = promptsFor(model, options.recipe).solver;
   const settings = settingsOf(options, messages);
-  const modelHash = await hashModel(model.dir);
+  const modelHash = await hashModel(model.dir, baseDirectory(model.dir));
   const rzero = packageVersion();
   const plans = planned.map(({ bench: { sha256 }, plan }) => ({ sha256, plan }));
   const fingerprint = fingerprintOf(modelHash, plans, settings, rzero);

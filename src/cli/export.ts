@@ -3,6 +3,7 @@
 import { copyFileSync, cpSync, existsSync, mkdirSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { Command } from "commander";
+import { baseDirectory, writeAdapterAlone, writeWholeModel } from "../engine/adapters.ts";
 import { writeJson } from "../store/jsonl.ts";
 import { type Role, runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
@@ -14,7 +15,8 @@ import { print, printJson } from "./output.ts";
 
 interface ExportOptions {
   what: ("solver" | "challenger" | "questions")[];
-  format?: "hf" | "jsonl";
+  format?: "hf" | "peft" | "jsonl";
+  dtype?: "float32" | "bfloat16";
   out: string;
   iteration?: number;
   runs?: string;
@@ -23,14 +25,23 @@ interface ExportOptions {
 
 export function exportCommand(): Command {
   return new Command("export")
-    .description("write what came out of a run: models (hf) or questions (jsonl)")
+    .description("write what came out of a run: models (hf, peft) or questions (jsonl)")
     .argument("<run>", "name of the run")
     .requiredOption(
       "--what <things>",
       "solver, challenger or questions; comma-separated for several",
       listOf("solver", "challenger", "questions"),
     )
-    .option("--format <format>", "hf for models, jsonl for questions (the default of each)", oneOf("hf", "jsonl"))
+    .option(
+      "--format <format>",
+      "hf: whole models, adapters merged (their default); peft: adapters alone; jsonl: questions",
+      oneOf("hf", "peft", "jsonl"),
+    )
+    .option(
+      "--dtype <type>",
+      "element type of written weights (default: as stored, float32 when merged)",
+      oneOf("float32", "bfloat16"),
+    )
     .requiredOption("--out <dir>", "directory to write; several things go into folders of their own")
     .option("--iteration <number>", "which iteration (default: the best for models, all for questions)", wholeNumber(0))
     .option("--runs <dir>", "where runs live")
@@ -45,9 +56,9 @@ export function exportCommand(): Command {
 function exportRun(runName: string, options: ExportOptions): void {
   const run = openRun(runsRoot(options.runs), runName);
   const written = options.what.map((what) => {
-    const fits = what === "questions" ? "jsonl" : "hf";
-    if (options.format !== undefined && options.format !== fits)
-      throw new ConfigError(`--format: expected ${fits} for --what ${what}, got ${options.format}.`);
+    const fits = what === "questions" ? ["jsonl"] : ["hf", "peft"];
+    if (options.format !== undefined && !fits.includes(options.format))
+      throw new ConfigError(`--format: expected ${fits.join(" or ")} for --what ${what}, got ${options.format}.`);
     const dir = options.what.length > 1 ? join(options.out, what) : options.out;
     return what === "questions" ? exportQuestions(run, dir, options.iteration) : exportPolicy(run, dir, what, options);
   });
@@ -61,11 +72,14 @@ interface Written {
   readonly path: string;
 }
 
-function exportPolicy(run: RunStore, dir: string, role: Role, { iteration, runs }: ExportOptions): Written {
+function exportPolicy(run: RunStore, dir: string, role: Role, { iteration, runs, format, dtype }: ExportOptions): Written {
   refuseFiles(dir);
   const { dir: source } = resolveModel(`${run.name}:${iteration ?? "best"}:${role}`, runs);
   mkdirSync(dir, { recursive: true });
-  cpSync(source, dir, { recursive: true, filter: (path) => !path.endsWith(".jsonl") && !path.endsWith(".md") });
+  if (format === "peft") writeAdapterAlone({ from: source, to: dir, dtype: dtype ?? "float32" });
+  else if (dtype !== undefined || baseDirectory(source) !== source)
+    writeWholeModel({ from: source, to: dir, dtype: dtype ?? "float32" });
+  else cpSync(source, dir, { recursive: true, filter: (path) => !path.endsWith(".jsonl") && !path.endsWith(".md") });
   const { prompts } = run.config;
   writeJson(join(dir, PROMPTS_FILE), { run: run.name, role, iteration: iteration ?? "best", prompts });
   return { what: role, path: dir };

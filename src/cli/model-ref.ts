@@ -5,6 +5,7 @@ import { existsSync, statSync } from "node:fs";
 import { join, resolve } from "node:path";
 import { loadConfig } from "../config/load.ts";
 import { type PromptsConfig, promptsSchema } from "../config/schema.ts";
+import { baseDirectory } from "../engine/adapters.ts";
 import { expectObject, readJson } from "../store/jsonl.ts";
 import { type Role, runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
@@ -16,7 +17,7 @@ import { packageRoot } from "../util/package-root.ts";
 export interface ModelRef {
   /** What the user wrote. */
   readonly name: string;
-  /** Hugging Face model directory. */
+  /** Hugging Face model directory, or that of a PEFT adapter. */
   readonly dir: string;
   /** The run it came out of. */
   readonly run?: RunStore;
@@ -70,8 +71,10 @@ function findPolicy(run: RunStore, iteration: number, role: Role): string {
 }
 
 function checkModelDir(dir: string): string {
-  if (existsSync(join(dir, "config.json"))) return dir;
-  throw new DataError(`${dir}: expected a model directory (config.json, *.safetensors, tokenizer.json), got no config.json.`);
+  if (existsSync(join(baseDirectory(dir), "config.json"))) return dir;
+  throw new DataError(
+    `${dir}: expected a model directory (config.json, *.safetensors, tokenizer.json), got neither config.json nor adapter_config.json.`,
+  );
 }
 
 /** The prompts a model is used to: of the named recipe, its run, the file that an export left, or the defaults. */
@@ -89,18 +92,18 @@ function readPrompts(file: string): PromptsConfig {
   throw new DataError(`${file}: expected prompts of a run, got: ${result.error.issues[0].message}.`);
 }
 
-/** `vocab_size` of a model directory: token ids lie below it. */
+/** `vocab_size` of a model, or of an adapter's base: token ids lie below it. */
 export function modelVocabSize(dir: string): number {
   return positiveField(dir, "vocab_size");
 }
 
-/** Longest sequence of a model directory, in tokens. */
+/** Longest sequence of a model, in tokens. */
 export function modelContext(dir: string): number {
   return positiveField(dir, "max_position_embeddings");
 }
 
 function positiveField(dir: string, key: string): number {
-  const file = join(dir, "config.json");
+  const file = join(baseDirectory(dir), "config.json");
   const value = expectObject(readJson(file), file)[key];
   if (typeof value === "number" && Number.isInteger(value) && value > 0) return value;
   throw new DataError(`${file}: expected "${key}" to be a whole number ≥ 1, got ${JSON.stringify(value)}.`);

@@ -4,6 +4,7 @@ import { copyFileSync, existsSync, mkdirSync, mkdtempSync, readdirSync, rmSync }
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { Command } from "commander";
+import { LORA_TARGETS } from "../config/defaults.ts";
 import { initialiseModel, readConfigValue } from "../engine/initialise.ts";
 import type { Engine } from "../engine/types.ts";
 import { type Example, parseExample } from "../sft/examples.ts";
@@ -17,6 +18,7 @@ import { engineConfig, withEngine } from "./engine.ts";
 import { modelContext, modelVocabSize, PROMPTS_FILE, resolveModel } from "./model-ref.ts";
 import {
   type DTypeOption,
+  listOf,
   numberBetween,
   oneOf,
   TRAINABLE_DTYPE_HELP,
@@ -51,6 +53,10 @@ interface SftCommandOptions {
   seed: number;
   dtype?: DTypeOption;
   recompute?: boolean;
+  loraRank?: number;
+  loraAlpha?: number;
+  loraTargets?: (typeof LORA_TARGETS)[number][];
+  merged?: boolean;
   exportDtype: "float32" | "bfloat16";
   maxTokensPerMicroBatch?: number;
   threads?: number | "auto";
@@ -72,6 +78,10 @@ export function sftCommand(): Command {
     .option("--dtype <format>", TRAINABLE_DTYPE_HELP, trainableDType)
     .option("--export-dtype <type>", "element type of the written weights", oneOf("float32", "bfloat16"), "float32")
     .option("--recompute", "compute activations again in the backward pass: less memory, more time, the same bits")
+    .option("--lora-rank <rank>", "train an adapter of this rank; --out is then a PEFT directory", wholeNumber(1))
+    .option("--lora-alpha <alpha>", "its low-rank term is multiplied by alpha / rank (default: twice the rank)", numberBetween(0))
+    .option("--lora-targets <names>", `weights that get one (default: all): ${LORA_TARGETS.join(", ")}`, listOf(...LORA_TARGETS))
+    .option("--merged", "write the adapter merged into its base, as a whole model")
     .option("--max-tokens-per-micro-batch <count>", "tokens packed into one pass; bounds memory", wholeNumber(1))
     .option("--threads <count>", "threads, or auto", threadCount)
     .option("--runs <dir>", "where runs live")
@@ -185,7 +195,7 @@ async function trainAndWrite(engine: Engine, dir: string, batching: Batching, op
       signal: onInterrupt("stopping after this step"),
     });
     mkdirSync(options.out, { recursive: true });
-    await trainer.exportModel(options.out, { dtype: options.exportDtype });
+    await trainer.exportModel(options.out, { dtype: options.exportDtype, merged: options.merged });
     printer.finish(options.out);
   } finally {
     await trainer.dispose();

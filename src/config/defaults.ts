@@ -1,6 +1,9 @@
 // Default prompts, sampling and GRPO figures of R-Zero, each with its source. Knows no file and no schema.
 // Sources: arXiv 2508.05004 ("paper", its section 3 and appendix) and the code released with it ("released").
 
+/** Weights that an adapter may sit on, by the last part of their Hugging Face names. */
+export const LORA_TARGETS = ["q_proj", "k_proj", "v_proj", "o_proj", "gate_proj", "up_proj", "down_proj"] as const;
+
 /** One message of a prompt; `{question}` in a Solver message receives the question. */
 export interface PromptMessage {
   readonly role: "system" | "user" | "assistant";

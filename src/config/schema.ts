@@ -3,13 +3,27 @@
 // Does NOT know files, overrides or presets (load.ts, presets.ts). The path of a key is the path of its flag.
 
 import { z } from "zod";
-import { CHALLENGER_PROMPT, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
+import { CHALLENGER_PROMPT, LORA_TARGETS, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
 
 const count = z.int().min(1);
 const countOrOff = z.int().min(0);
 const share = z.number().min(0).max(1);
 const positive = z.number().positive();
 const notNegative = z.number().min(0);
+
+/** y = x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ; only A and B train. Defaults: PEFT's common choice. */
+const lora = z.strictObject({
+  rank: count.max(1024).default(16),
+  alpha: positive.default(32),
+  /** Which weights of every layer get an adapter. */
+  targets: z
+    .array(z.enum(LORA_TARGETS))
+    .min(1)
+    .default(() => [...LORA_TARGETS]),
+  dropout: z.literal(0, { error: "expected 0: dropout would make rollouts and training compute different models" }).default(0),
+  /** Seed of A; absent: the run's. B starts at zero. */
+  seed: countOrOff.max(0x7fffffff).optional(),
+});
 
 /** The local engine: C kernels on this machine's CPU. */
 const localEngine = z.strictObject({
@@ -31,6 +45,8 @@ const localEngine = z.strictObject({
   optimizerDtype: z.enum(["f32", "bf16"]).default("f32"),
   /** Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits. */
   recompute: z.boolean().default(false),
+  /** Train low-rank adapters over the frozen base instead of whole models; Challenger, Solver and reference then share its memory. */
+  lora: lora.optional(),
 });
 
 /** Which engine runs the models; one kind today, so that others can join without a change of shape. */
@@ -279,10 +295,16 @@ const completed = z
   })
   .transform((config) => ({
     ...config,
+    engine: withLoraSeed(config.engine, config.seed),
     challenger: withOptimizerStep(config.challenger),
     curriculum: { ...config.curriculum, sampling: config.curriculum.sampling ?? { ...config.challenger.sampling } },
     solver: withOptimizerStep(config.solver),
   }));
+
+/** The seed of fresh adapters is the run's unless it is given. */
+function withLoraSeed(engine: z.output<typeof localEngine>, seed: number) {
+  return engine.lora === undefined ? engine : { ...engine, lora: { ...engine.lora, seed: engine.lora.seed ?? seed } };
+}
 
 function withOptimizerStep<T extends { questionsPerStep: number; questionsPerOptimizerStep?: number }>(part: T) {
   return { ...part, questionsPerOptimizerStep: part.questionsPerOptimizerStep ?? part.questionsPerStep };

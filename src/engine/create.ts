@@ -3,6 +3,7 @@
 import { availableParallelism } from "node:os";
 import { ConfigError } from "../util/errors.ts";
 import { createLocalEngine } from "./local/engine.ts";
+import type { LoraTarget } from "./local/lora.ts";
 import type { Engine } from "./types.ts";
 
 /** The engine part of a configuration; see config/schema.ts for defaults and ranges. */
@@ -15,15 +16,22 @@ export interface EngineConfig {
   readonly frozenDtype?: "same" | "f32" | "bf16" | "int8";
   readonly optimizerDtype?: "f32" | "bf16";
   readonly recompute?: boolean;
+  readonly lora?: {
+    readonly rank: number;
+    readonly alpha: number;
+    readonly targets: readonly LoraTarget[];
+    /** Seed of fresh adapters; default 0. */
+    readonly seed?: number;
+  };
 }
 
 /** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */
 export function createEngine(config: EngineConfig): Engine {
   switch (config.kind) {
     case "local": {
-      const { kind: _, ...options } = config;
+      const { kind: _, lora, ...options } = config;
       const threads = config.threads === "auto" || config.threads === undefined ? availableParallelism() : config.threads;
-      return createLocalEngine({ ...options, threads });
+      return createLocalEngine({ ...options, threads, lora: lora && { ...lora, seed: lora.seed ?? 0 } });
     }
     default:
       throw new ConfigError(`engine.kind: expected "local", got ${JSON.stringify(config.kind)}.`);

@@ -2,7 +2,7 @@
 // Knows the files of a Hugging Face model directory, not what they mean.
 
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readdirSync } from "node:fs";
+import { createReadStream, existsSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../util/errors.ts";
 
@@ -23,8 +23,23 @@ const TEXT_FILES = [
   "tokenizer_config.json",
 ];
 
-/** Hashes a model directory; about a second per gigabyte. Errors: DataError when it has no weights. */
-export async function hashModel(dir: string): Promise<ModelHash> {
+/**
+ * Hashes a model directory, and with an adapter its base in another directory; about a second per gigabyte.
+ * Errors: DataError when one has no weights.
+ */
+export async function hashModel(dir: string, base: string = dir): Promise<ModelHash> {
+  const own = await hashDirectory(dir);
+  if (base === dir) return own;
+  const below = await hashDirectory(base);
+  const joined = (part: keyof ModelHash) =>
+    hashLines([
+      { name: "adapter", hash: own[part] },
+      { name: "base", hash: below[part] },
+    ]);
+  return { weights: joined("weights"), files: joined("files") };
+}
+
+async function hashDirectory(dir: string): Promise<ModelHash> {
   const names = readdirSync(dir)
     .filter((name) => name.endsWith(".safetensors"))
     .sort();
@@ -33,8 +48,16 @@ export async function hashModel(dir: string): Promise<ModelHash> {
   const texts = TEXT_FILES.filter((name) => existsSync(join(dir, name)));
   return {
     weights: names.length === 1 ? weights[0].hash : hashLines(weights),
-    files: hashLines(await hashFiles(dir, texts)),
+    files: hashLines([...(await hashFiles(dir, texts)), ...adapterNumbers(dir)]),
   };
+}
+
+/** An adapter's configuration without the path of its base, which differs between machines and is hashed by content. */
+function adapterNumbers(dir: string): NamedHash[] {
+  const file = join(dir, "adapter_config.json");
+  if (!existsSync(file)) return [];
+  const { base_model_name_or_path: _, ...numbers } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  return [{ name: "adapter_config.json", hash: createHash("sha256").update(JSON.stringify(numbers)).digest("hex") }];
 }
 
 interface NamedHash {

@@ -8,6 +8,7 @@ import type { Sequence } from "../../src/engine/local/packed-batch.ts";
 import { Transformer } from "../../src/engine/local/transformer.ts";
 import { rngFrom } from "../../src/util/rng.ts";
 import { ReferenceDevice, referenceData } from "../contract/reference-device.ts";
+import { exactLoss } from "./exact-loss.ts";
 
 const SIZES = {
   vocab_size: 11,
@@ -81,32 +82,6 @@ describe.each(Object.entries(MODELS))("%s", (_, raw) => {
     }
   });
 });
-
-/** Σ dLogprobs · logprobs in float64: from the logits, as downloads are rounded to f32. */
-function exactLoss(model: Transformer, data: readonly Sequence[], dLogprobs: readonly Float32Array[]): number {
-  let loss = 0;
-  data.forEach(({ tokens, weights }, s) => {
-    const n = tokens.length;
-    const positions = Int32Array.from({ length: n }, (_, i) => i);
-    const zeros = new Int32Array(n);
-    const cache = model.newCache(n);
-    const rows = {
-      prefixStart: zeros,
-      prefixLength: zeros,
-      start: zeros,
-      length: positions.map((p) => p + 1),
-      outputRows: positions,
-    };
-    const logits = referenceData(model.forwardCached({ tokens, positions, writeRows: positions, ...rows }, cache));
-    for (let t = 0; t + 1 < n; t++) {
-      if (weights[t] === 0) continue;
-      const row = logits.subarray(t * model.vocabSize, (t + 1) * model.vocabSize);
-      loss += dLogprobs[s][t] * (row[tokens[t + 1]] - Math.log(row.reduce((sum, logit) => sum + Math.exp(logit), 0)));
-    }
-    cache.dispose();
-  });
-  return loss;
-}
 
 /** Lone sequences between two groups with prompts of 3 and 1 tokens; completions of one token and twice the same one among them. */
 function randomBatch(): { data: Sequence[]; dLogprobs: Float32Array[] } {

@@ -7,9 +7,9 @@ import { DataError } from "../../util/errors.ts";
 import { writeFileAtomic } from "../../util/files.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import { adapterSpecs, LORA_TARGETS, type LoraShape, type LoraTarget } from "./lora.ts";
-import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, type AdapterConfig, adapterScale } from "./model-directory.ts";
+import { ADAPTER_CONFIG, ADAPTER_WEIGHTS, type AdapterConfig } from "./model-directory.ts";
 import { copyCompanions, type ExportDType } from "./model-files.ts";
-import { type ParameterSpec, parameterSpecs } from "./parameters.ts";
+import { linearShapes, type ParameterSpec } from "./parameters.ts";
 import { readSafetensorsHeader, readTensor, type TensorInfo, writeSafetensors } from "./safetensors.ts";
 import type { TensorSource } from "./tensor-source.ts";
 
@@ -33,15 +33,19 @@ export function openAdapter(dir: string, adapter: AdapterConfig, config: ModelCo
   for (const name of tensors.keys()) {
     const target = LORA_TARGETS.find((known) => known === NAME.exec(name)?.[1]);
     if (target === undefined)
-      throw new DataError(`${path}: expected adapters of ${LORA_TARGETS.join(", ")}, got the tensor ${name}. Merge it with peft.`);
+      throw new DataError(
+        `${path}: expected adapters of ${LORA_TARGETS.join(", ")}, got the tensor ${name}. Merge it with peft.`,
+      );
     found.add(target);
   }
   const targets = LORA_TARGETS.filter((target) => found.has(target));
-  const shape = { rank: adapter.rank, scale: adapterScale(adapter), targets };
+  const shape = { rank: adapter.rank, alpha: adapter.alpha, targets };
   const specs = adapterSpecs(config, shape, linearShapes(config));
   for (const spec of specs) checkTensor(path, spec, tensors.get(spec.name));
   if (specs.length !== tensors.size || specs.length === 0) {
-    throw new DataError(`${path}: expected ${specs.length} tensors of ${config.layers} layers, got ${tensors.size}. It is of another model.`);
+    throw new DataError(
+      `${path}: expected ${specs.length} tensors of ${config.layers} layers, got ${tensors.size}. It is of another model.`,
+    );
   }
   return { shape, tensors: (spec) => readTensor(tensors.get(spec.name) as TensorInfo) };
 }
@@ -49,7 +53,6 @@ export function openAdapter(dir: string, adapter: AdapterConfig, config: ModelCo
 /** What `writeAdapter` needs. */
 export interface AdapterToWrite {
   readonly shape: LoraShape;
-  readonly alpha: number;
   readonly specs: readonly ParameterSpec[];
   readonly tensors: TensorSource;
   readonly dtype: ExportDType;
@@ -68,7 +71,7 @@ export function writeAdapter(dir: string, adapter: AdapterToWrite): void {
   writeFileAtomic(join(dir, ADAPTER_CONFIG), `${JSON.stringify(peftConfig(adapter), null, 2)}\n`);
 }
 
-function peftConfig({ shape, alpha, base }: AdapterToWrite): Record<string, unknown> {
+function peftConfig({ shape, base }: AdapterToWrite): Record<string, unknown> {
   return {
     alpha_pattern: {},
     base_model_name_or_path: resolve(base),
@@ -76,7 +79,7 @@ function peftConfig({ shape, alpha, base }: AdapterToWrite): Record<string, unkn
     fan_in_fan_out: false,
     inference_mode: true,
     init_lora_weights: true,
-    lora_alpha: alpha,
+    lora_alpha: shape.alpha,
     lora_dropout: 0,
     modules_to_save: null,
     peft_type: "LORA",
@@ -93,14 +96,4 @@ function checkTensor(path: string, spec: ParameterSpec, info: TensorInfo | undef
   if (info?.shape.join() === spec.shape.join()) return;
   const got = info === undefined ? "none" : `[${info.shape.join(", ")}]`;
   throw new DataError(`${path} ${spec.name}: expected shape [${spec.shape.join(", ")}], got ${got}. It is of another model.`);
-}
-
-/** [out, in] of each linear weight of a model, by its name without `.weight`. */
-export function linearShapes(config: ModelConfig): (name: string) => readonly number[] {
-  const shapes = new Map(parameterSpecs(config).map(({ name, shape }) => [name, shape]));
-  return (name) => {
-    const shape = shapes.get(`${name}.weight`);
-    if (shape === undefined) throw new Error(`internal: no linear weight ${name}`);
-    return shape;
-  };
 }

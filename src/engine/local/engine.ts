@@ -58,6 +58,7 @@ export function createLocalEngine(options: LocalEngineOptions = {}): Engine {
       frozenDtype: options.frozenDtype ?? "same",
       optimizerDtype: options.optimizerDtype ?? "f32",
       recompute: options.recompute ?? false,
+      lora: options.lora,
     },
   });
   return new LocalEngine(client, options.maxTokensPerMicroBatch ?? DEFAULT_MICRO_BATCH);

@@ -5,6 +5,7 @@
 import { readFileSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../../util/errors.ts";
+import { readModelDirectory } from "./model-directory.ts";
 
 /** Model families, by `model_type`. */
 export type Family = "qwen3" | "qwen2" | "llama";
@@ -55,8 +56,9 @@ const MAX_CONFIG_BYTES = 4 << 20;
 const FAMILIES: readonly Family[] = ["qwen3", "qwen2", "llama"];
 const SUPPORTED = "Supported model types: qwen3, qwen2, llama.";
 
-/** Reads `dir`/config.json (and generation_config.json when there). Errors: DataError that names the file, the value and what is supported. */
-export function readModelConfig(dir: string): ModelConfig {
+/** Reads config.json (and generation_config.json when there) of a model, or of an adapter's base. Errors: DataError that names the file, the value and what is supported. */
+export function readModelConfig(model: string): ModelConfig {
+  const dir = readModelDirectory(model).base;
   const path = join(dir, "config.json");
   const config = parseModelConfig(readJsonObject(path), path);
   const generationPath = join(dir, "generation_config.json");

@@ -47,7 +47,8 @@ function addProduct(
 }
 
 /** s·Bᵀ [rank, out]. */
-function scaledTranspose(b: Float32Array, outDim: number, { rank, scale }: LoraShape) {
+function scaledTranspose(b: Float32Array, outDim: number, { rank, alpha }: LoraShape) {
+  const scale = Math.fround(alpha / rank);
   const data = new Float32Array(b.length);
   for (let o = 0; o < outDim; o++) for (let r = 0; r < rank; r++) data[r * outDim + o] = scale * b[o * rank + r];
   return { data, rank, outDim };

@@ -20,8 +20,8 @@ export type LoraTarget = (typeof LORA_TARGETS)[number];
 /** What an adapter is, beside its values. */
 export interface LoraShape {
   readonly rank: number;
-  /** Multiplier of the low-rank term: alpha / rank. */
-  readonly scale: number;
+  /** The low-rank term is multiplied by alpha / rank. */
+  readonly alpha: number;
   readonly targets: readonly LoraTarget[];
 }
 
@@ -82,7 +82,13 @@ export class LoraWeights extends Weights {
   #tree: WeightTree;
 
   /** An adapter that trains. Errors: those of `source`, EngineError when memory is short. */
-  static trainable(device: Device, base: AdapterBase, shape: LoraShape, source: TensorSource, format: "f32" | "bf16"): LoraWeights {
+  static trainable(
+    device: Device,
+    base: AdapterBase,
+    shape: LoraShape,
+    source: TensorSource,
+    format: "f32" | "bf16",
+  ): LoraWeights {
     return new LoraWeights(device, base, shape, format, true, (weights, specs) => {
       for (const spec of specs) fillParameter(device, weights.value(spec.name), spec, source);
       weights.#packAll((name) => weights.value(name));
@@ -235,11 +241,11 @@ function linearsOf({ layers }: WeightTree): (name: string) => Linear {
 }
 
 /** Panels of s·I: a product with them scales each element once, exactly as a multiplication does. */
-function scalePanels(device: Device, { rank, scale }: LoraShape): PackedWeight {
+function scalePanels(device: Device, { rank, alpha }: LoraShape): PackedWeight {
   const identity = device.alloc("f32", rank * rank);
   try {
     const data = new Float32Array(rank * rank);
-    for (let i = 0; i < rank; i++) data[i * rank + i] = scale;
+    for (let i = 0; i < rank; i++) data[i * rank + i] = alpha / rank;
     device.upload(identity, data);
     return device.packWeight(identity, rank, rank, "f32");
   } finally {

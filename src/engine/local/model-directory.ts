@@ -16,9 +16,8 @@ export interface ModelDirectory {
 /** The numbers of an adapter. */
 export interface AdapterConfig {
   readonly rank: number;
+  /** The low-rank term is multiplied by alpha / rank; rsLoRA's alpha / √rank is told as the alpha that gives it. */
   readonly alpha: number;
-  /** alpha / √rank instead of alpha / rank (rsLoRA). */
-  readonly rankStabilised: boolean;
   readonly dropout: number;
 }
 
@@ -55,25 +54,20 @@ export function readModelDirectory(dir: string): ModelDirectory {
       throw bad(file, `no ${key}`, raw[key], "Only one rank and alpha for all weights are supported.");
   }
   if (typeof raw.init_lora_weights === "string" && CHANGES_BASE.test(raw.init_lora_weights))
-    throw bad(file, "an adapter of the unchanged base", raw.init_lora_weights, "Convert it with peft (path_initial_model_for_weight_conversion).");
+    throw bad(
+      file,
+      "an adapter of the unchanged base",
+      raw.init_lora_weights,
+      "Convert it with peft (path_initial_model_for_weight_conversion).",
+    );
+  const rank = positive(raw.r, file, "r");
+  if (!Number.isInteger(rank) || rank > 1 << 16) throw bad(file, "r as a whole number", raw.r);
   const adapter = {
-    rank: positive(raw.r, file, "r"),
-    alpha: positive(raw.lora_alpha, file, "lora_alpha"),
-    rankStabilised: raw.use_rslora === true,
+    rank,
+    alpha: positive(raw.lora_alpha, file, "lora_alpha") * (raw.use_rslora === true ? Math.sqrt(rank) : 1),
     dropout: typeof raw.lora_dropout === "number" ? raw.lora_dropout : 0,
   };
-  if (!Number.isInteger(adapter.rank) || adapter.rank > 1 << 16) throw bad(file, "r as a whole number", raw.r);
   return { dir, base: findBase(dir, file, raw.base_model_name_or_path), adapter };
-}
-
-/** Multiplier of an adapter's low-rank term. */
-export function adapterScale({ rank, alpha, rankStabilised }: AdapterConfig): number {
-  return alpha / (rankStabilised ? Math.sqrt(rank) : rank);
-}
-
-/** The directory that holds a model's tokenizer: its own, or for an adapter without one its base's. */
-export function tokenizerDirectory(dir: string): string {
-  return existsSync(join(dir, "tokenizer.json")) ? dir : readModelDirectory(dir).base;
 }
 
 function findBase(dir: string, file: string, name: unknown): string {

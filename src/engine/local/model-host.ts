@@ -11,11 +11,14 @@ import { createCpuDevice } from "./device/cpu/device.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
 import { LiveSessions } from "./live-sessions.ts";
+import { readModelDirectory } from "./model-directory.ts";
+import { openFrozen } from "./open-model.ts";
 import type { CallHandlers, EngineCalls, LiveInfo, LiveMessage, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
 import { BatchSampler } from "./scheduler.ts";
 import { type LocalTokenizer, loadTokenizer } from "./tokenizer.ts";
 import { TrainerCore } from "./trainer-core.ts";
-import { Transformer } from "./transformer.ts";
+import type { Transformer } from "./transformer.ts";
+import { WeightStore } from "./weight-store.ts";
 
 const PAUSE_EVERY_MS = 50;
 
@@ -36,6 +39,7 @@ export class ModelHost {
   readonly #models = new Map<number, HostedModel>();
   readonly #tokenizers = new Map<string, LocalTokenizer | undefined>();
   #device: Device | undefined;
+  #store: WeightStore | undefined;
   #nextHandle = 1;
   /** Host memory of the last copied state. */
   #stateMemory: SharedArrayBuffer | undefined;
@@ -45,16 +49,11 @@ export class ModelHost {
     this.#options = options;
     this.#live = new LiveSessions(tell);
     this.calls = {
-      openSnapshot: ({ dir, precision }) =>
-        this.#host({ model: Transformer.load(this.#openDevice(), dir, "frozen", { format: this.#format(precision) }), dir }),
-      openTrainer: ({ dir }) => {
-        const trainer = TrainerCore.open(this.#openDevice(), dir, {
-          format: this.#format(),
-          recompute: this.#options.numbers.recompute,
-          optimizerDtype: this.#options.numbers.optimizerDtype,
-        });
-        return this.#host({ model: trainer.model, trainer, dir });
+      openSnapshot: ({ dir, precision }) => {
+        const device = this.#openDevice();
+        return this.#host({ model: openFrozen(device, dir, this.#format(precision), this.#frozen(device)), dir });
       },
+      openTrainer: ({ dir }) => this.#openTrainer(dir),
       sample: (input, report) => this.#sample(input, report),
       score: ({ handle, data }) => this.#find(handle).model.logprobs(data),
       forward: ({ handle, data }) => this.#trainer(handle).forward(data),
@@ -66,7 +65,7 @@ export class ModelHost {
       saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
       copyState: ({ handle, maxBytes }) => this.#copyState(handle, maxBytes),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
-      exportModel: ({ handle, dir, dtype }) => void this.#trainer(handle).exportModel(dir, dtype),
+      exportModel: ({ handle, dir, ...options }) => void this.#trainer(handle).exportModel(dir, options),
       openLive: (input) => this.#openLive(input),
       liveAdd: ({ session, id, request }) => void this.#live.add(session, id, request),
       liveCancel: ({ session, id }) => void this.#live.cancel(session, id),
@@ -89,6 +88,19 @@ export class ModelHost {
   #openDevice(): Device {
     this.#device ??= createCpuDevice({ threads: this.#options.threads });
     return this.#device;
+  }
+
+  #frozen(device: Device): WeightStore {
+    this.#store ??= new WeightStore(device);
+    return this.#store;
+  }
+
+  #openTrainer(dir: string): ModelInfo {
+    const device = this.#openDevice();
+    const { recompute, optimizerDtype, lora } = this.#options.numbers;
+    const options = { format: this.#format(), recompute, optimizerDtype, lora, store: this.#frozen(device) };
+    const trainer = TrainerCore.open(device, dir, options);
+    return this.#host({ model: trainer.model, trainer, dir });
   }
 
   #format(precision: SnapshotOptions["precision"] = "training"): WeightFormat {
@@ -130,7 +142,8 @@ export class ModelHost {
   /** The tokenizer beside a model; without one, completions have no text and stop strings are refused. */
   #tokenizerOf(dir: string): LocalTokenizer | undefined {
     if (!this.#tokenizers.has(dir)) {
-      this.#tokenizers.set(dir, existsSync(join(dir, "tokenizer.json")) ? loadTokenizer(dir) : undefined);
+      const has = [dir, readModelDirectory(dir).base].some((place) => existsSync(join(place, "tokenizer.json")));
+      this.#tokenizers.set(dir, has ? loadTokenizer(dir) : undefined);
     }
     return this.#tokenizers.get(dir);
   }

@@ -60,3 +60,13 @@ function linear(prefix: string, outDim: number, inDim: number, bias: boolean): P
 function norm(name: string, dim: number): ParameterSpec {
   return { name, shape: [dim], kind: "norm" };
 }
+
+/** [out, in] of each linear weight of a model, by its name without `.weight`. */
+export function linearShapes(config: ModelConfig): (name: string) => readonly number[] {
+  const shapes = new Map(parameterSpecs(config).map(({ name, shape }) => [name, shape]));
+  return (name) => {
+    const shape = shapes.get(`${name}.weight`);
+    if (shape === undefined) throw new Error(`internal: no linear weight ${name}`);
+    return shape;
+  };
+}

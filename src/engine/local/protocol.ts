@@ -22,6 +22,7 @@ import type {
 } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
 import type { LiveReport } from "./live-slots.ts";
+import type { LoraOptions } from "./open-model.ts";
 
 /** What the worker is started with. */
 export interface WorkerOptions {
@@ -43,6 +44,8 @@ export interface NumberOptions {
   readonly optimizerDtype: "f32" | "bf16";
   /** Compute activations again in the backward pass instead of keeping them. */
   readonly recompute: boolean;
+  /** Trainers train an adapter of this shape. */
+  readonly lora?: LoraOptions;
 }
 
 /** An opened model; the handle names it in later calls. */

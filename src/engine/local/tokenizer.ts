@@ -9,6 +9,7 @@ import { Template } from "@huggingface/jinja";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
 import { DataError } from "../../util/errors.ts";
 import type { ChatMessage, Tokenizer } from "../types.ts";
+import { readModelDirectory } from "./model-directory.ts";
 
 const LARGEST_FILE_BYTES = 64 * 2 ** 20;
 /** Tokens that end a turn in the families we read; they stop a completion when the vocabulary has them as special tokens. */
@@ -82,7 +83,8 @@ class FileTokenizer implements LocalTokenizer {
   readonly #dir: string;
   readonly #pieces: string[] = [];
 
-  constructor(dir: string) {
+  /** `base` holds the model's configuration. */
+  constructor(dir: string, base: string) {
     const path = join(dir, "tokenizer.json");
     if (!existsSync(path)) {
       throw new DataError(`${dir}: expected a tokenizer.json, got none. Is this a Hugging Face model directory?`);
@@ -99,13 +101,14 @@ class FileTokenizer implements LocalTokenizer {
     let largestId = -1;
     for (const id of this.#inner.get_vocab(true).values()) largestId = Math.max(largestId, id);
     this.vocabSize = largestId + 1;
-    this.stopTokens = this.#findStopTokens();
+    this.stopTokens = this.#findStopTokens(base);
   }
 
-  #findStopTokens(): number[] {
+  #findStopTokens(base: string): number[] {
     const found = new Set<number>();
     for (const name of ["generation_config.json", "config.json"]) {
-      const value = readOptionalJson(join(this.#dir, name)).eos_token_id;
+      const own = join(this.#dir, name);
+      const value = readOptionalJson(existsSync(own) ? own : join(base, name)).eos_token_id;
       for (const id of Array.isArray(value) ? value : [value]) if (Number.isInteger(id)) found.add(id as number);
     }
     const endOfSequence = this.#inner.token_to_id(tokenText(this.#config.eos_token) ?? "");
@@ -173,5 +176,7 @@ class FileTokenizer implements LocalTokenizer {
  * `vocabSize` is the largest id + 1 (a model's table may be larger). Errors: DataError.
  */
 export function loadTokenizer(dir: string): LocalTokenizer {
-  return new FileTokenizer(dir);
+  // An adapter may bring a tokenizer (with another chat template); what it does not bring is its base's.
+  const { base } = readModelDirectory(dir);
+  return new FileTokenizer(existsSync(join(dir, "tokenizer.json")) ? dir : base, base);
 }

@@ -177,7 +177,7 @@ describe("exportModel", () => {
     const expected = logprobs(core);
     const out = join(root, "export");
     for (const shardBytes of [3000, undefined]) {
-      core.exportModel(out, "float32", shardBytes);
+      core.exportModel(out, { maxShardBytes: shardBytes });
       const files = readdirSync(out).filter((name) => name.startsWith("model"));
       expect(files.length === 1).toBe(shardBytes === undefined);
       const again = TrainerCore.open(device, out);
@@ -191,7 +191,7 @@ describe("exportModel", () => {
   it("writes bf16 near the weights, and config.json with every key and the new type", () => {
     const core = TrainerCore.open(device, base);
     const out = join(root, "half");
-    core.exportModel(out, "bfloat16");
+    core.exportModel(out, { dtype: "bfloat16" });
     expect(readModelConfig(out).raw).toEqual({ ...CONFIG, dtype: "bfloat16", torch_dtype: "bfloat16" });
     const half = TrainerCore.open(device, out);
     const [a, b] = [logprobs(core), logprobs(half)];

@@ -1,19 +1,37 @@
 // A model in training, synchronous: forward and backward in two halves, so that the loss between them may be computed elsewhere,
 // the optimizer step, and resumable state. It runs inside the engine's worker; it knows no loss, no thread and no role.
 
-import type { AdamWParams, StepStats } from "../types.ts";
+import { existsSync } from "node:fs";
+import { join } from "node:path";
+import type { AdamWParams, ExportOptions, StepStats } from "../types.ts";
+import { writeAdapter } from "./adapter-files.ts";
 import { type CheckpointTensors, copyState, readCheckpoint, type StateCopy, stateBytes, writeCheckpoint } from "./checkpoint.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { parseModelConfig } from "./hf-config.ts";
-import { type ExportDType, randomTensors, writeModelDirectory } from "./model-files.ts";
+import { LoraWeights } from "./lora.ts";
+import { mergedTensors } from "./lora-merge.ts";
+import { readModelDirectory } from "./model-directory.ts";
+import { openModelTensors, randomTensors, writeModelDirectory } from "./model-files.ts";
+import { type LoraOptions, openFull, openLora } from "./open-model.ts";
 import { AdamW } from "./optimizer.ts";
 import type { Sequence } from "./packed-batch.ts";
-import { Transformer, type TransformerOptions } from "./transformer.ts";
+import type { TensorSource } from "./tensor-source.ts";
+import type { Transformer, TransformerOptions } from "./transformer.ts";
+import { WeightStore } from "./weight-store.ts";
 
 /** How a trainer computes. */
 export interface TrainerOptions extends TransformerOptions {
   /** Format of the optimizer's moments; default f32. */
   readonly optimizerDtype?: "f32" | "bf16";
+  /** Train an adapter over the frozen model instead of the model. */
+  readonly lora?: LoraOptions;
+  /** Where the adapter's base comes from, so that others share it; default: a store of its own. */
+  readonly store?: WeightStore;
+}
+
+/** As of the engine; `maxShardBytes` is the largest weight file. */
+export interface CoreExportOptions extends ExportOptions {
+  readonly maxShardBytes?: number;
 }
 
 /** See the file header. One micro-batch is in flight at a time: `forward`, then `backward`. */
@@ -23,9 +41,19 @@ export class TrainerCore {
   readonly #optimizer: AdamW;
   readonly #dir: string;
 
-  /** Opens a Hugging Face model directory for training. Errors: DataError (files), EngineError (memory). */
+  /**
+   * Opens a model directory for training, whole or through an adapter, or an adapter directory to go on with.
+   * Errors: DataError (files), ConfigError (an adapter of another shape than asked for), EngineError (memory).
+   */
   static open(device: Device, dir: string, options: TrainerOptions = {}): TrainerCore {
-    return new TrainerCore(device, Transformer.load(device, dir, "trainable", options), dir, options);
+    const { lora, store = new WeightStore(device) } = options;
+    const model = lora === undefined ? openFull(device, dir, options) : openLora(device, dir, lora, store, options);
+    try {
+      return new TrainerCore(device, model, dir, options);
+    } catch (error) {
+      model.dispose();
+      throw error;
+    }
   }
 
   private constructor(device: Device, model: Transformer, dir: string, options: TrainerOptions) {
@@ -79,16 +107,23 @@ export class TrainerCore {
     weights.repack();
   }
 
-  /** Writes a Hugging Face directory that transformers loads, tokenizer files included. Errors: EngineError. */
-  exportModel(dir: string, dtype: ExportDType = "float32", maxShardBytes?: number): void {
+  /**
+   * Writes a Hugging Face directory that transformers loads, or that of a PEFT adapter where one trains and `merged` is not asked
+   * for; tokenizer files included. Errors: DiskError, EngineError.
+   */
+  exportModel(dir: string, { dtype = "float32", merged, maxShardBytes }: CoreExportOptions = {}): void {
     const { config, weights } = this.model;
-    writeModelDirectory(dir, {
-      config,
-      tensors: (spec) => weights.download(spec),
-      dtype,
-      companionsFrom: this.#dir,
-      maxShardBytes,
-    });
+    const { base } = readModelDirectory(this.#dir);
+    const companionsFrom = existsSync(join(this.#dir, "tokenizer.json")) ? this.#dir : base;
+    const own: TensorSource = (spec) => weights.download(spec);
+    if (!(weights instanceof LoraWeights)) {
+      writeModelDirectory(dir, { config, tensors: own, dtype, companionsFrom, maxShardBytes });
+    } else if (merged) {
+      const tensors = mergedTensors(this.#device, config, openModelTensors(base), { shape: weights.shape, tensors: own });
+      writeModelDirectory(dir, { config, tensors, dtype, companionsFrom, maxShardBytes });
+    } else {
+      writeAdapter(dir, { shape: weights.shape, specs: weights.specs, tensors: own, dtype, base, companionsFrom });
+    }
   }
 
   dispose(): void {
