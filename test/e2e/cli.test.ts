@@ -151,7 +151,9 @@ describe("models", () => {
   const sequences = file("sequences.jsonl", golden.sequences.map((tokens) => `${JSON.stringify({ tokens })}\n`).join(""));
 
   it("score gives the logprobs of transformers", () => {
-    const rows = json(rzero(["score", "--model", model, "--input", sequences, "--json"]).stdout) as { logprobs: number[] }[];
+    const rows = json(rzero(["score", "--dtype", "f32", "--model", model, "--input", sequences, "--json"]).stdout) as {
+      logprobs: number[];
+    }[];
     const differences = rows.flatMap(({ logprobs }, row) =>
       logprobs.map((logprob, i) => Math.abs(logprob - golden.logprobs[row][i])),
     );
@@ -160,7 +162,21 @@ describe("models", () => {
   });
 
   it("sft gives the losses of transformers over ten AdamW steps", () => {
-    const args = ["sft", "--model", model, "--input", sequences, "--out", join(scratch, "ten"), "--batch", "0", "--steps", "10"];
+    const args = [
+      "sft",
+      "--dtype",
+      "f32",
+      "--model",
+      model,
+      "--input",
+      sequences,
+      "--out",
+      join(scratch, "ten"),
+      "--batch",
+      "0",
+      "--steps",
+      "10",
+    ];
     const steps = json(rzero([...args, "--lr", "1e-3", "--weight-decay", "0.01", "--json"]).stdout) as { loss: number }[];
     for (const [index, loss] of golden.train.losses.entries()) expect(Math.abs(steps[index].loss / loss - 1)).toBeLessThan(1e-5);
   });
@@ -309,7 +325,7 @@ describe("runs", () => {
     expect(readdirSync(out)).toContain("rzero.json");
     expect(statSync(join(out, "model.safetensors")).size).toBe(statSync(join(model, "model.safetensors")).size);
     expect(rzero(["export", "mine-001", "--what", "solver", "--format", "jsonl", "--out", "y"]).stderr).toContain(
-      "expected hf for --what solver",
+      "expected hf or peft for --what solver",
     );
   });
 

@@ -7,7 +7,7 @@ import { setImmediate } from "node:timers/promises";
 import { EngineError } from "../../util/errors.ts";
 import type { Completion, SnapshotOptions } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
-import { createCpuDevice } from "./device/cpu/device.ts";
+import { bestFormat, createCpuDevice } from "./device/cpu/device.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
 import { LiveSessions } from "./live-sessions.ts";
@@ -106,7 +106,7 @@ export class ModelHost {
   #format(precision: SnapshotOptions["precision"] = "training"): WeightFormat {
     const { dtype, frozenDtype } = this.#options.numbers;
     if (precision === "frozen" && frozenDtype !== "same") return frozenDtype;
-    return dtype === "auto" ? "f32" : dtype;
+    return dtype === "auto" ? bestFormat() : dtype;
   }
 
   #host(hosted: HostedModel): ModelInfo {
