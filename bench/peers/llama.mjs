@@ -18,7 +18,9 @@ const { values } = parseArgs({
     flash: { type: "boolean", default: false },
   },
 });
-const [batch, prompt, fresh, threads, repeats] = [values.batch, values.prompt, values.new, values.threads, values.repeats].map(Number);
+const [batch, prompt, fresh, threads, repeats] = [values.batch, values.prompt, values.new, values.threads, values.repeats].map(
+  Number,
+);
 const require = createRequire(join(process.env.LLAMA_DIR ?? process.cwd(), "index.js"));
 const { getLlama, LlamaLogLevel } = await import(pathToFileURL(require.resolve("node-llama-cpp")).href);
 
@@ -61,5 +63,7 @@ for (let call = 0; call < repeats; call++) {
   all.push((performance.now() - started) / 1000);
 }
 const seconds = [...all].sort((a, b) => a - b)[all.length >> 1];
-console.log(JSON.stringify({ name: `llama.cpp ${values.dtype} ${threads}t`, seconds, tokensPerSecond: (batch * fresh) / seconds, all }));
+console.log(
+  JSON.stringify({ name: `llama.cpp ${values.dtype} ${threads}t`, seconds, tokensPerSecond: (batch * fresh) / seconds, all }),
+);
 await llama.dispose();

@@ -1,17 +1,22 @@
-// `rzero doctor`: what this machine offers, what is missing, and what to do about it. Exit code 1 when something needed is missing.
+// `rzero doctor`: what this machine offers, what is missing, and what to do about it; or what a run of a model will need. Exit code 1
+// when something needed is missing, 2 when the run does not fit.
 
 import { accessSync, constants, existsSync, statfsSync } from "node:fs";
 import { freemem, totalmem } from "node:os";
 import { dirname, join } from "node:path";
 import { Command } from "commander";
 import pc from "picocolors";
+import { loadConfig, type Override, recipeNames } from "../config/load.ts";
 import { diagnoseLocalEngine, type Finding, kernelCache } from "../engine/diagnose.ts";
 import { runsRoot } from "../store/layout.ts";
 import { formatBytes } from "../util/format.ts";
-import { TINY_BASE_DIR } from "./model-ref.ts";
+import { resolveModel, TINY_BASE_DIR } from "./model-ref.ts";
 import { print, printJson } from "./output.ts";
+import { describePlan, expectFit, makePlan } from "./plan.ts";
 
 interface DoctorOptions {
+  model?: string;
+  recipe?: string;
   runs?: string;
   json?: boolean;
 }
@@ -20,13 +25,29 @@ interface DoctorOptions {
 const NEEDED_MEMORY_BYTES = 2 * 1024 ** 3;
 const NEEDED_DISK_BYTES = 1024 ** 3;
 
-export function doctorCommand(): Command {
+/** `overrides` are the `--path.to.key=value` arguments, which commander does not see. */
+export function doctorCommand(overrides: readonly Override[]): Command {
   return new Command("doctor")
-    .description("what works on this machine, and what to do about the rest")
+    .description("what works on this machine, and what to do about the rest; with --model, what a run of it will need")
+    .option("--model <model>", "plan a run of this base model: directory, tiny-base, or RUN[:ITERATION[:solver|challenger]]")
+    .option("--recipe <recipe>", `with --model: a recipe (${recipeNames().join(", ")}) or a YAML file`, "tiny")
     .option("--runs <dir>", "where runs live")
     .option("--json", "print one JSON document")
-    .addHelpText("after", "\nExample:\n  rzero doctor")
-    .action(doctor);
+    .addHelpText(
+      "after",
+      "\nWith --model, every key of the configuration is an option: --path.to.key=value.\n\nExamples:\n  rzero doctor\n  rzero doctor --model ./Qwen3-0.6B --recipe paper-qwen3-4b --engine.recompute=true",
+    )
+    .action((options: DoctorOptions) => (options.model === undefined ? doctor(options) : planned(options, overrides)));
+}
+
+/** The plan of a run; exit code 2 when it does not fit. Errors: ConfigError, DataError. */
+function planned({ model = "", recipe, runs, json }: DoctorOptions, overrides: readonly Override[]): void {
+  const base = resolveModel(model, runs);
+  const config = loadConfig({ recipe, overrides: [...overrides, { path: ["base"], text: JSON.stringify(model) }] });
+  const plan = makePlan(config, base.dir, base.name);
+  if (json) printJson(plan);
+  else print(describePlan(plan));
+  expectFit(plan);
 }
 
 function doctor(options: DoctorOptions): void {

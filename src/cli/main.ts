@@ -42,7 +42,7 @@ function program(overrides: readonly Override[]): Command {
     exportCommand(),
     serveCommand(),
     benchCommand(),
-    doctorCommand(),
+    doctorCommand(overrides),
   ];
   for (const command of [root, ...commands]) command.exitOverride().showHelpAfterError("(--help shows what there is)");
   for (const command of commands) root.addCommand(command);
@@ -50,11 +50,12 @@ function program(overrides: readonly Override[]): Command {
 }
 
 async function main(args: readonly string[]): Promise<void> {
-  if (args[0] !== "run") {
+  const configured = [runCommand([]), doctorCommand([])].find((command) => command.name() === args[0]);
+  if (configured === undefined) {
     await program([]).parseAsync(args, { from: "user" });
     return;
   }
-  const known = new Set(runCommand([]).options.map(({ long }) => long ?? ""));
+  const known = new Set(configured.options.map(({ long }) => long ?? ""));
   const { rest, overrides } = splitOverrides(args, known);
   await program(overrides).parseAsync(rest, { from: "user" });
 }

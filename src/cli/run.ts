@@ -11,6 +11,8 @@ import { packageVersion } from "../util/package-root.ts";
 import { withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
 import { oneOf, wholeNumber } from "./options.ts";
+import { print, say } from "./output.ts";
+import { describePlan, expectFit, makePlan } from "./plan.ts";
 import { RunPrinter } from "./run-printer.ts";
 import { onInterrupt } from "./signals.ts";
 
@@ -50,6 +52,9 @@ async function start(recipe: string, options: RunOptions, overrides: readonly Ov
   const config = loadConfig({ recipe, overrides: [...namedOverrides(options), ...overrides] });
   const base = resolveModel(config.base, options.runs);
   const resolved: Config = { ...config, base: base.name === "tiny-base" ? base.name : base.dir };
+  const plan = makePlan(resolved, base.dir, base.name);
+  expectFit(plan);
+  (options.json ? say : print)(`${describePlan(plan)}\n`);
   const store = createRun({ root: runsRoot(options.runs), config: resolved, name: options.run, version: packageVersion() });
   try {
     await play(store, options);
