@@ -38,10 +38,10 @@ export interface BatchLimits {
   readonly maxPositions: number;
 }
 
-/** Lays out `data`; without `share` each sequence brings its own prompt. Errors: DataError when a sequence is too long, has a token outside the vocabulary or weights of another length. */
-export function planBatch(data: readonly Sequence[], limits: BatchLimits, share = true): BatchPlan {
+/** Lays out `data`. Errors: DataError when a sequence is too long, has a token outside the vocabulary or weights of another length. */
+export function planBatch(data: readonly Sequence[], limits: BatchLimits): BatchPlan {
   const rowsOf = data.map((sequence, i) => checkedRows(sequence, i, limits));
-  const groups = share ? groupByPrompt(data) : data.map((_, i) => [i]);
+  const groups = groupByPrompt(data);
   const layout = new Layout(groups.reduce((sum, group) => sum + groupRows(data, group), 0));
   /** Per sequence: rows it shares, their start, and the start of its own. */
   const placed: { shared: number; prompt: number; own: number }[] = new Array(data.length);

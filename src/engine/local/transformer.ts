@@ -30,8 +30,6 @@ export interface TransformerOptions {
   readonly logitElements?: number;
   /** Compute a layer's activations again in the backward pass instead of keeping them; default false. */
   readonly recompute?: boolean;
-  /** Compute the prompt of sequences that share it once per batch; default true, changes gradients by rounding. */
-  readonly sharePrompts?: boolean;
 }
 
 /** A batch whose activations wait for their backward pass. */
@@ -171,7 +169,7 @@ export class Transformer implements InferenceModel {
   #forward(data: readonly Sequence[], keeping: Keeping): Float32Array[] {
     const m = this.#m;
     this.#pending = undefined;
-    const plan = planBatch(data, this.config, this.#options.sharePrompts);
+    const plan = planBatch(data, this.config);
     const count = plan.selectedRows_S.length;
     const rows = this.#uploadPlan(plan);
     const selected: SelectedRows = {
