@@ -5,6 +5,7 @@ import type { Buffer } from "./device/types.ts";
 /** Keys and values of all layers; a row is one token of one sequence. The scheduler decides which row belongs to whom. */
 export interface KvCache {
   readonly rows: number;
+  /** Ends its use; the model may keep the memory for the next cache. */
   dispose(): void;
 }
 
@@ -26,6 +27,8 @@ export interface CachedRows {
 export interface InferenceModel {
   readonly vocabSize: number;
   readonly maxPositions: number;
+  /** Bytes of one row of its caches. */
+  readonly cacheRowBytes: number;
   newCache(rows: number): KvCache;
   /** Runs the rows, fills the cache, returns logits [outputRows, V] in a buffer that stays valid until the next call. */
   forwardCached(rows: CachedRows, cache: KvCache): Buffer;

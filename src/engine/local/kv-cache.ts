@@ -1,9 +1,6 @@
 // Who owns which rows of the key/value cache: a first-fit allocator over row ranges, and how many rows a sampling call
 // asks for within a memory budget. Knows nothing of what a row holds (see KvCache in inference.ts).
 
-import type { Device } from "./device/types.ts";
-import type { InferenceModel } from "./inference.ts";
-
 /** Hands out contiguous row ranges of a cache. Ranges are kept sorted and merged, so freeing everything undoes all fragmentation. */
 export class RowAllocator {
   readonly rows: number;
@@ -79,7 +76,6 @@ export interface CachePlan {
 }
 
 const SMALLEST_START = 32;
-const MEASURED_ROWS = 64;
 
 /** Fits the demand into `budgetRows`: all that could be needed when it fits, else a first share for each slot. One sequence always fits. */
 export function planCache(demand: CacheDemand, budgetRows: number): CachePlan {
@@ -89,13 +85,4 @@ export function planCache(demand: CacheDemand, budgetRows: number): CachePlan {
   const rows = Math.max(budgetRows, demand.longestSequence);
   const share = Math.floor((rows - shared) / demand.slots);
   return { rows, initialRows: Math.min(demand.completionRows, Math.max(SMALLEST_START, share)) };
-}
-
-/** Bytes of one cache row of `model`, measured on the device. */
-export function cacheRowBytes(model: InferenceModel, device: Device): number {
-  const before = device.allocatedBytes;
-  const cache = model.newCache(MEASURED_ROWS);
-  const bytes = (device.allocatedBytes - before) / MEASURED_ROWS;
-  cache.dispose();
-  return Math.max(1, bytes);
 }

@@ -8,7 +8,6 @@ import { hashTokens, uniformAt } from "../../util/rng.ts";
 import type { Completion, LiveRequest, LiveStats } from "../types.ts";
 import type { Device } from "./device/types.ts";
 import type { InferenceModel, KvCache } from "./inference.ts";
-import { cacheRowBytes } from "./kv-cache.ts";
 import { LiveDrawer, type RowTop } from "./live-drawer.ts";
 import { type LiveJob, type LiveReport, type LiveRun, LiveSlots } from "./live-slots.ts";
 import { checkSamplingParams } from "./sampling.ts";
@@ -39,7 +38,7 @@ export class LiveBatch {
   constructor(device: Device, model: InferenceModel, tokenizer: LocalTokenizer | undefined, options: SchedulerOptions) {
     this.#model = model;
     this.#tokenizer = tokenizer;
-    const budgetRows = Math.max(1, Math.floor(options.cacheBytes / cacheRowBytes(model, device)));
+    const budgetRows = Math.max(1, Math.floor(options.cacheBytes / model.cacheRowBytes));
     const cacheRows = Math.min(options.slots * model.maxPositions, budgetRows);
     this.context = Math.min(model.maxPositions, cacheRows);
     this.#slots = new LiveSlots(options.slots, cacheRows);

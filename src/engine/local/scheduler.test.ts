@@ -38,6 +38,7 @@ class ToyCache implements KvCache {
 class ToyModel implements InferenceModel {
   readonly vocabSize = VOCAB;
   readonly maxPositions = 100;
+  readonly cacheRowBytes = ROW_ELEMENTS * 4;
   /** Rows of every step, and the token a completion ends with ever more likely. */
   readonly rowsOfSteps: number[] = [];
   /** Steps in which rows with one prefix stood apart. */

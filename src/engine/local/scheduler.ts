@@ -7,7 +7,7 @@ import { uniformAt } from "../../util/rng.ts";
 import type { Completion, Prompt, SamplingParams } from "../types.ts";
 import type { Device } from "./device/types.ts";
 import type { InferenceModel, KvCache } from "./inference.ts";
-import { type CacheDemand, cacheRowBytes, planCache } from "./kv-cache.ts";
+import { type CacheDemand, planCache } from "./kv-cache.ts";
 import { SampleQueue, type SharedPrompt } from "./sample-queue.ts";
 import { checkSamplingParams, TokenDrawer } from "./sampling.ts";
 import { drawnTokens, mostOwnRows, type Running, SlotTable } from "./slots.ts";
@@ -61,7 +61,7 @@ export class BatchSampler {
     this.#stop = new StopRules(params, tokenizer, model.vocabSize);
     this.queue = new SampleQueue(prompts, params, model.vocabSize, model.maxPositions);
     const slots = Math.max(1, Math.min(options.slots, this.queue.distinctTotal));
-    const budgetRows = Math.floor(options.cacheBytes / cacheRowBytes(model, device));
+    const budgetRows = Math.floor(options.cacheBytes / model.cacheRowBytes);
     const plan = planCache(cacheDemand(this.queue, slots), budgetRows);
     this.#slots = new SlotTable(this.queue, {
       slots,

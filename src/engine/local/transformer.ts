@@ -11,7 +11,7 @@ import { FullWeights } from "./full-weights.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
-import { keyValueType, LOGIT_ELEMENTS } from "./memory-plan.ts";
+import { cacheBytesPerRow, keyValueType, LOGIT_ELEMENTS } from "./memory-plan.ts";
 import { backwardLayer, computeLayer, forwardLayer, type LayerCache, type Rows } from "./model.ts";
 import { openModelTensors, randomTensors } from "./model-files.ts";
 import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
@@ -19,8 +19,8 @@ import { RopeTables } from "./rope.ts";
 import type { TensorSource } from "./tensor-source.ts";
 import type { WeightMode, Weights } from "./weights.ts";
 
-/** Scratch memory that `trim` leaves alone: allocating it again would cost a small model more than it frees. */
-const KEPT_SCRATCH_BYTES = 256 << 20;
+/** Scratch memory that `trim` leaves alone, and the largest cache kept for the next call: allocating costs a small model time. */
+const KEPT_BYTES = 256 << 20;
 
 /** How a model is computed; only `format` changes logprobs. */
 export interface TransformerOptions {
@@ -48,7 +48,9 @@ export class Transformer implements InferenceModel {
   readonly #m: ModelContext;
   readonly #rope: RopeTables;
   readonly #options: TransformerOptions;
+  readonly #format: WeightFormat;
   #pending: Pending | undefined;
+  #spareCache: LayeredCache | undefined;
 
   /** Loads a Hugging Face model directory. Errors: DataError (files), EngineError (memory). */
   static load(device: Device, dir: string, mode: WeightMode, options?: TransformerOptions): Transformer {
@@ -80,8 +82,14 @@ export class Transformer implements InferenceModel {
     this.config = weights.config;
     this.weights = weights;
     // Asked of the weights: a model can have been frozen in a format of its own.
-    const type = keyValueType(weights.tree.layers[0].key.packed.format);
-    this.#m = { device, config: weights.config, pool: new BufferPool(device), logitElements, keyValueType: type };
+    this.#format = weights.tree.layers[0].key.packed.format;
+    this.#m = {
+      device,
+      config: weights.config,
+      pool: new BufferPool(device),
+      logitElements,
+      keyValueType: keyValueType(this.#format),
+    };
     this.#rope = new RopeTables(device, weights.config);
   }
 
@@ -138,9 +146,21 @@ export class Transformer implements InferenceModel {
     if (gradient !== undefined) m.device.scatterAddRows(gradient, dx, rows.tokens, rows.count, this.config.hiddenSize);
   }
 
-  /** A cache of `rows` tokens. Errors: EngineError when memory is short. */
+  /** Bytes of a cache's row, all layers. */
+  get cacheRowBytes(): number {
+    return cacheBytesPerRow(this.config, this.#format);
+  }
+
+  /** A cache of `rows` tokens with unspecified content. Errors: EngineError when memory is short. */
   newCache(rows: number): KvCache {
-    return new LayeredCache(this.#m, rows);
+    const spare = this.#spareCache;
+    this.#spareCache = undefined;
+    if (spare !== undefined && spare.rows >= rows) return spare;
+    spare?.free();
+    return new LayeredCache(this.#m, rows, (cache) => {
+      if (this.#spareCache === undefined && cache.rows * this.cacheRowBytes <= KEPT_BYTES) this.#spareCache = cache;
+      else cache.free();
+    });
   }
 
   /** See InferenceModel. Errors: EngineError when a position is beyond the model. */
@@ -157,10 +177,12 @@ export class Transformer implements InferenceModel {
 
   /** Gives back the scratch memory of a large pass; between `forward` and `backward` it does nothing. */
   trim(): void {
-    if (this.#pending === undefined) this.#m.pool.trim(KEPT_SCRATCH_BYTES);
+    if (this.#pending === undefined) this.#m.pool.trim(KEPT_BYTES);
   }
 
   dispose(): void {
+    this.#spareCache?.free();
+    this.#spareCache = undefined;
     this.#m.pool.dispose();
     this.#rope.dispose();
     this.weights.dispose();
@@ -236,9 +258,12 @@ class LayeredCache implements KvCache {
   readonly rows: number;
   readonly layers: readonly { k: Buffer; v: Buffer }[];
   readonly #device: Device;
+  readonly #disposed: (cache: LayeredCache) => void;
 
-  constructor({ device, config, keyValueType }: ModelContext, rows: number) {
+  /** `disposed` takes the cache back: to `free` it, or to hand it out again. */
+  constructor({ device, config, keyValueType }: ModelContext, rows: number, disposed: (cache: LayeredCache) => void) {
     this.#device = device;
+    this.#disposed = disposed;
     this.rows = rows;
     const length = rows * config.kvHeads * config.headDim;
     this.layers = Array.from({ length: config.layers }, () => ({
@@ -248,6 +273,10 @@ class LayeredCache implements KvCache {
   }
 
   dispose(): void {
+    this.#disposed(this);
+  }
+
+  free(): void {
     for (const { k, v } of this.layers) {
       this.#device.free(k);
       this.#device.free(v);
