@@ -14,6 +14,7 @@ import { Transformer } from "../../src/engine/local/transformer.ts";
 import { rngFrom } from "../../src/util/rng.ts";
 
 const MODELS = ["tiny-qwen3", "tiny-llama3", "tiny-qwen2"];
+const FORMATS = ["f32", "bf16"] as const;
 const VOCAB = 160;
 const ADAMW = { learningRate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0.01, clipNorm: 1 };
 const modelDir = (name: string): string => join(import.meta.dirname, "../golden", name);
@@ -59,16 +60,19 @@ describe.each(MODELS)("%s", (name) => {
     core.dispose();
   });
 
-  it("cached decoding, token by token behind a shared prefix, equals the training forward", () => {
-    const core = TrainerCore.open(device, modelDir(name));
+  it.each(FORMATS)("cached decoding in %s, token by token behind a shared prefix, equals the training forward", (format) => {
+    const core = TrainerCore.open(device, modelDir(name), { format });
     const prompt = Array.from(sequences([13])[0].tokens);
     const tails = [sequences([7])[0], sequences([12])[0]].map(({ tokens }, i) => Array.from(tokens, (t) => (t + i) % VOCAB));
-    const got = decodeBehindPrefix(core.model, prompt, tails);
     const whole = tails.map((tail) => trained([...prompt, ...tail]));
     const expected = core.forward(whole);
-    got.forEach((logprobs, i) => {
-      expect(logprobs).toEqual(Array.from(expected[i].subarray(prompt.length - 1)));
-    });
+    const frozen = core.snapshot();
+    for (const model of [core.model, frozen]) {
+      decodeBehindPrefix(model, prompt, tails).forEach((logprobs, i) => {
+        expect(logprobs).toEqual(Array.from(expected[i].subarray(prompt.length - 1)));
+      });
+    }
+    frozen.dispose();
     core.dispose();
   });
 

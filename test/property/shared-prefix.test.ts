@@ -1,12 +1,12 @@
 // A prompt computed once for a group, on the CPU device: logprobs equal those of each sequence alone to the bit, gradients to
-// rounding, for drawn groups of many shapes; and recomputed layers change no bit.
+// rounding, for drawn groups of many shapes, in f32 and bf16; and recomputed layers change no bit.
 
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { createCpuDevice } from "../../src/engine/local/device/cpu/device.ts";
 import type { Buffer, Device } from "../../src/engine/local/device/types.ts";
 import { planBatch, type Sequence } from "../../src/engine/local/packed-batch.ts";
-import { Transformer } from "../../src/engine/local/transformer.ts";
+import { Transformer, type TransformerOptions } from "../../src/engine/local/transformer.ts";
 import { type Rng, rngFrom } from "../../src/util/rng.ts";
 
 const MODELS = ["tiny-qwen3", "tiny-llama3", "tiny-qwen2"];
@@ -18,8 +18,8 @@ beforeAll(() => {
 });
 afterAll(() => device.dispose());
 
-const load = (name: string, recompute = false): Transformer =>
-  Transformer.load(device, join(import.meta.dirname, "../golden", name), "trainable", { recompute });
+const load = (name: string, options: TransformerOptions = {}): Transformer =>
+  Transformer.load(device, join(import.meta.dirname, "../golden", name), "trainable", options);
 
 describe.each(MODELS)("%s", (name) => {
   it.each([1, 2, 3, 4])("batch %i: logprobs to the bit, gradients to rounding", (seed) => {
@@ -38,12 +38,30 @@ describe.each(MODELS)("%s", (name) => {
     expect(furthest(together.gradient, alone.gradient)).toBeLessThan(2e-6 * Math.max(1, largest));
   });
 
+  it("in bf16: logprobs to the bit, gradients to the rounding of operands", () => {
+    const rng = rngFrom(14, name);
+    const data = groups(rng, 3);
+    const dLogprobs = data.map(({ weights }) => weights.map((weight) => 0.02 * weight * rng.normal()));
+    const [one, other] = [load(name, { format: "bf16" }), load(name, { format: "bf16", recompute: true })];
+    const together = passes(one, [data], [dLogprobs]);
+    const alone = passes(
+      other,
+      data.map((sequence) => [sequence]),
+      dLogprobs.map((values) => [values]),
+    );
+    expect(together.logprobs).toEqual(alone.logprobs);
+    expect(distance(together.gradient, alone.gradient)).toBeLessThan(0.01);
+    const exact = passes(load(name), [data], [dLogprobs]);
+    expect(distance(together.gradient, exact.gradient)).toBeLessThan(0.05);
+    expect(furthest(together.gradient, exact.gradient)).toBeGreaterThan(0);
+  });
+
   it("scores as it trains, and computes layers again to the same bits", () => {
     const rng = rngFrom(12, name);
     const data = groups(rng, 5);
     const dLogprobs = data.map(({ weights }) => weights.map((weight) => weight * rng.normal()));
     const kept = passes(load(name), [data], [dLogprobs]);
-    const recomputed = passes(load(name, true), [data], [dLogprobs]);
+    const recomputed = passes(load(name, { recompute: true }), [data], [dLogprobs]);
     expect(recomputed.logprobs).toEqual(kept.logprobs);
     expect(furthest(recomputed.gradient, kept.gradient)).toBe(0);
     const model = load(name);
@@ -89,6 +107,12 @@ function passes(model: Transformer, batches: readonly Sequence[][], dLogprobs: r
   const gradient = device.download(model.weights.gradients as Buffer) as Float32Array;
   model.dispose();
   return { logprobs, gradient };
+}
+
+/** Euclidean distance relative to the length of b. */
+function distance(a: Float32Array, b: Float32Array): number {
+  const norm = (of: (i: number) => number): number => Math.sqrt(b.reduce((sum, _, i) => sum + of(i) ** 2, 0));
+  return norm((i) => a[i] - b[i]) / norm((i) => b[i]);
 }
 
 function furthest(a: Float32Array, b: Float32Array): number {
