@@ -98,7 +98,7 @@ void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int 
                 .eps = (float)eps,
                 .grad_scale = grad_scale,
                 .key = hash_v((vu){} + (uint32_t)step)[0]};
-  rz_parallel(ctx, bf16_moments ? adam_bf16_item : adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 16);
+  rz_parallel(ctx, bf16_moments ? adam_bf16_item : adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 5);
 }
 
 typedef double d8 __attribute__((vector_size(64)));
@@ -129,7 +129,7 @@ double rz_sum_squares(rz_context *ctx, const float *x, long count) {
   double *sums = rz_shared(ctx, (size_t)(blocks + 1) * sizeof(double));
   if (!sums) return RZ_OUT_OF_MEMORY;
   adam_job a = {.grad = (float *)x, .count = count, .sums = sums};
-  rz_parallel(ctx, square_item, &a, blocks, (double)count * 4);
+  rz_parallel(ctx, square_item, &a, blocks, (double)count);
   double total = 0;
   for (long b = 0; b < blocks; b++) total += sums[b];
   return total;

@@ -32,10 +32,10 @@ static void widen_item(void *arg, long item, int thread) {
 
 void rz_to_bf16(rz_context *ctx, uint16_t *dst, const float *src, long count) {
   cast_job j = {dst, src, count};
-  rz_parallel(ctx, narrow_item, &j, (count + BLOCK - 1) / BLOCK, (double)count / 4);
+  rz_parallel(ctx, narrow_item, &j, (count + BLOCK - 1) / BLOCK, (double)count);
 }
 
 void rz_from_bf16(rz_context *ctx, float *dst, const uint16_t *src, long count) {
   cast_job j = {dst, src, count};
-  rz_parallel(ctx, widen_item, &j, (count + BLOCK - 1) / BLOCK, (double)count / 4);
+  rz_parallel(ctx, widen_item, &j, (count + BLOCK - 1) / BLOCK, (double)count);
 }

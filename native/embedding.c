@@ -58,27 +58,27 @@ static void scatter_add_item(void *arg, long item, int thread) {
 int rz_gather_rows(rz_context *ctx, void *y, const void *x, const int32_t *index, long rows, long row_bytes, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
   rows_job g = {y, x, index, rows, row_bytes};
-  rz_parallel(ctx, gather_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)row_bytes / 32);
+  rz_parallel(ctx, gather_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)row_bytes / 4);
   return RZ_OK;
 }
 
 int rz_gather_bf16(rz_context *ctx, float *y, const uint16_t *x, const int32_t *index, long rows, long dim, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
   rows_job g = {y, x, index, rows, dim};
-  rz_parallel(ctx, gather_bf16_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)dim / 8);
+  rz_parallel(ctx, gather_bf16_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)dim);
   return RZ_OK;
 }
 
 int rz_scatter_rows(rz_context *ctx, void *y, const void *x, const int32_t *index, long rows, long row_bytes, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
   rows_job g = {y, x, index, rows, row_bytes};
-  rz_parallel(ctx, scatter_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)row_bytes / 32);
+  rz_parallel(ctx, scatter_item, &g, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)rows * (double)row_bytes / 4);
   return RZ_OK;
 }
 
 int rz_scatter_add_rows(rz_context *ctx, float *y, const float *x, const int32_t *index, long rows, long dim, long limit) {
   if (bad_index(index, rows, limit)) return RZ_BAD_INDEX;
   rows_job g = {y, x, index, rows, dim};
-  rz_parallel(ctx, scatter_add_item, &g, (dim + COLUMN_BLOCK - 1) / COLUMN_BLOCK, (double)rows * (double)dim / 4);
+  rz_parallel(ctx, scatter_add_item, &g, (dim + COLUMN_BLOCK - 1) / COLUMN_BLOCK, (double)rows * (double)dim);
   return RZ_OK;
 }

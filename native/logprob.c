@@ -70,7 +70,7 @@ UNROLL
 
 void rz_sum_blocks(rz_context *ctx, const block_sums *to, const float *logits, const float *temperatures, long rows, long vocab) {
   sum_job j = {*to, logits, temperatures, vocab};
-  rz_parallel(ctx, sum_item, &j, rows * to->blocks, (double)rows * (double)vocab * 16);
+  rz_parallel(ctx, sum_item, &j, rows * to->blocks, (double)rows * (double)vocab * 2);
 }
 
 double rz_join_blocks(const float *max, const double *sums, long blocks, float top, float temperature) {
@@ -123,7 +123,7 @@ int rz_logprob(rz_context *ctx, float *logprobs, float *lse, const float *logits
   logprob_job j = {.logprobs = logprobs, .lse = lse, .in_logits = logits, .targets = targets, .vocab = vocab};
   j.sums = rz_block_sums(memory, rows, vocab);
   rz_sum_blocks(ctx, &j.sums, logits, NULL, rows, vocab);
-  rz_parallel(ctx, logprob_item, &j, rows, (double)(rows * (j.sums.blocks + 8)) * 16);
+  rz_parallel(ctx, logprob_item, &j, rows, (double)(rows * (j.sums.blocks + 30)) * 10);
   return RZ_OK;
 }
 
@@ -143,6 +143,6 @@ static void logprob_backward_item(void *arg, long item, int thread) {
 int rz_logprob_backward(rz_context *ctx, float *logits, const float *dlogprobs, const float *lse, const int32_t *targets, long rows, long vocab) {
   if (bad_targets(targets, rows, vocab)) return RZ_BAD_INDEX;
   logprob_job j = {.logits = logits, .dlogprobs = dlogprobs, .in_lse = lse, .targets = targets, .vocab = vocab};
-  rz_parallel(ctx, logprob_backward_item, &j, rows * column_blocks(vocab), (double)rows * (double)vocab * 16);
+  rz_parallel(ctx, logprob_backward_item, &j, rows * column_blocks(vocab), (double)rows * (double)vocab * 2);
   return RZ_OK;
 }

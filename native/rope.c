@@ -36,6 +36,6 @@ int rz_rope(rz_context *ctx, float *x, const float *cos, const float *sin, const
   for (long r = 0; r < rows; r++)
     if (positions[r] < 0 || positions[r] >= limit) return RZ_BAD_INDEX;
   rope_job j = {x, cos, sin, positions, rows, heads, head_dim / 2, inverse ? -1.0f : 1.0f};
-  rz_parallel(ctx, rope_item, &j, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)(rows * heads * head_dim) / 4);
+  rz_parallel(ctx, rope_item, &j, (rows + ROW_BLOCK - 1) / ROW_BLOCK, (double)(rows * heads * head_dim));
   return RZ_OK;
 }

@@ -275,13 +275,13 @@ int rz_sample_tokens(rz_context *ctx, int32_t *tokens, float *logprobs, const fl
   for (long r = 0; r < rows; r++)
     if (is_filtered(&j, r)) list[filtered++] = (int32_t)r;
   rz_sum_blocks(ctx, &j.sums, logits, temperature, rows, vocab);
-  rz_parallel(ctx, row_item, &j, rows, (double)(rows * COLUMNS) * 4);
+  rz_parallel(ctx, row_item, &j, rows, (double)rows * (double)(vocab < COLUMNS ? vocab : COLUMNS) * 4);
   for (long from = 0; from < filtered; from += group) {
     long count = from + group < filtered ? group : filtered - from;
     j.filtered = list + from;
-    rz_parallel(ctx, collect_item, &j, count * blocks, (double)count * (double)vocab * 8);
+    rz_parallel(ctx, collect_item, &j, count * blocks, (double)count * (double)vocab * 2);
     rz_parallel(ctx, choose_item, &j, count, (double)count * (double)vocab * 8);
   }
-  rz_parallel(ctx, logprob_item, &j, rows, (double)(rows * (blocks + 8)) * 16);
+  rz_parallel(ctx, logprob_item, &j, rows, (double)(rows * (blocks + 30)) * 10);
   return RZ_OK;
 }
