@@ -1,14 +1,16 @@
-// `rzero resume`: goes on with a run after its last finished phase, however it stopped.
+// `rzero resume`: goes on with a run from the step that was in flight, however it stopped.
 
 import { Command } from "commander";
 import { runTables } from "../report/run-tables.ts";
 import { runsRoot } from "../store/layout.ts";
 import { openRun } from "../store/runs.ts";
+import { numberBetween } from "./options.ts";
 import { print, printJsonLine, say } from "./output.ts";
-import { play } from "./run.ts";
+import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play } from "./run.ts";
 
 interface ResumeOptions {
   runs?: string;
+  grace: number;
   json?: boolean;
 }
 
@@ -17,6 +19,7 @@ export function resumeCommand(): Command {
     .description("go on with a run where it stopped")
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText("after", "\nExample:\n  rzero resume tiny-001")
     .action(resume);

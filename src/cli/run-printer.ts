@@ -3,6 +3,8 @@
 
 import pc from "picocolors";
 import { runTables } from "../report/run-tables.ts";
+import { mebibytes } from "../selfplay/room.ts";
+import { describe as skippedText } from "../selfplay/training.ts";
 import type {
   BenchScore,
   ChallengerMetrics,
@@ -63,6 +65,14 @@ export class RunPrinter {
         return `  step ${counter(event.step, event.steps)}  ${solverLine(event.metrics)}  ${pc.dim(formatDuration(event.seconds))}`;
       case "evaluation":
         return event.benches.map((bench) => `  ${evaluationLine(bench, event.line)}`).join("\n") || undefined;
+      case "step-skipped":
+        return pc.yellow(`  skipped: ${skippedText(event)}`);
+      case "rollback":
+        return pc.yellow(`  back to step ${event.step}: ${event.report}`);
+      case "paused":
+        return event.state === "over" ? "  there is room again; going on" : pc.yellow(`  ${pausedText(event)}`);
+      case "restart":
+        return pc.yellow(`  memory: ${event.reason} Going on with micro-batches of ${event.maxTokensPerMicroBatch} tokens.`);
       case "warning":
         return pc.yellow(`  warning: ${event.message}`);
       case "interrupted":
@@ -71,6 +81,10 @@ export class RunPrinter {
         return `\n${runTables(this.#store)}\n\n${event.run}: done in ${formatDuration(event.seconds)}; best iteration ${event.best.iteration} (by mean@k). rzero inspect ${event.run}`;
     }
   }
+}
+
+function pausedText({ what, dir, need, free }: Extract<RunEvent, { event: "paused" }>): string {
+  return `paused, the disk is full: ${what} needs ${mebibytes(need)} in ${dir}, ${mebibytes(free)} free; going on when there is room`;
 }
 
 function place(iteration: number): string {

@@ -3,18 +3,25 @@
 import { Command } from "commander";
 import { loadConfig, type Override, recipeNames } from "../config/load.ts";
 import { type Config, PRESET_NAMES } from "../config/schema.ts";
+import { withLessMemory } from "../selfplay/restart.ts";
 import { runSelfPlay } from "../selfplay/run.ts";
+import type { ProgressEvent, RunEvent } from "../store/events.ts";
 import { runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { abandonRun, createRun } from "../store/runs.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
-import { oneOf, wholeNumber } from "./options.ts";
+import { numberBetween, oneOf, wholeNumber } from "./options.ts";
 import { print, say } from "./output.ts";
 import { describePlan, expectFit, makePlan } from "./plan.ts";
 import { RunPrinter } from "./run-printer.ts";
 import { onInterrupt } from "./signals.ts";
+
+/** Help of --grace, for run and resume. */
+export const GRACE_HELP = "seconds from SIGTERM to the end at the latest";
+/** What a preemptible machine or a container usually gives is 30. */
+export const DEFAULT_GRACE_SECONDS = 25;
 
 interface RunOptions {
   run?: string;
@@ -24,6 +31,7 @@ interface RunOptions {
   preset?: string;
   threads?: string;
   runs?: string;
+  grace: number;
   json?: boolean;
 }
 
@@ -39,6 +47,7 @@ export function runCommand(overrides: readonly Override[]): Command {
     .option("--preset <name>", PRESET_NAMES.join(", "), oneOf(...PRESET_NAMES))
     .option("--threads <count>", "threads, or auto")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText(
       "after",
@@ -76,17 +85,40 @@ function namedOverrides({ base, seed, iterations, preset, threads }: RunOptions)
   return given.flatMap(([key, value]) => (value === undefined ? [] : [{ path: key.split("."), text: String(value) }]));
 }
 
+/** Options of `play`. */
+export interface PlayOptions {
+  readonly runs?: string;
+  /** Seconds from SIGTERM to the end. */
+  readonly grace: number;
+  readonly json?: boolean;
+}
+
 /** Runs a store's configuration from where it stands, and prints as it goes. Errors: those of the loop. */
-export async function play(store: RunStore, options: { runs?: string; json?: boolean }): Promise<void> {
+export async function play(store: RunStore, options: PlayOptions): Promise<void> {
   const { config } = store;
   const printer = new RunPrinter(store, options.json ?? false);
   const { dir: baseDir } = resolveModel(config.base, options.runs);
+  const resumeCommand = `rzero resume ${store.name}${options.runs === undefined ? "" : ` --runs ${options.runs}`}`;
   store.lock();
   try {
-    const signal = onInterrupt("stopping after this step; what is finished is saved");
-    await withEngine(config.engine, (engine) =>
-      runSelfPlay({ config, store, engine, baseDir, on: (event) => printer.show(event), signal }),
-    );
+    const signal = onInterrupt("stopping after this step; what is finished is saved", {
+      graceSeconds: options.grace,
+      farewell: `what was finished is saved. Go on with: ${resumeCommand}`,
+    });
+    const on = (event: RunEvent | ProgressEvent) => printer.show(event);
+    await withLessMemory({
+      maxTokens: store.readMicroBatch() ?? config.engine.maxTokensPerMicroBatch,
+      signal,
+      attempt: (maxTokensPerMicroBatch) =>
+        withEngine({ ...config.engine, maxTokensPerMicroBatch }, (engine) =>
+          runSelfPlay({ config, store, engine, baseDir, on, signal, resumeCommand }),
+        ),
+      less: (event) => {
+        store.writeMicroBatch(event.maxTokensPerMicroBatch);
+        store.appendEvent({ ...event });
+        on(event);
+      },
+    });
   } finally {
     printer.clear();
     store.unlock();

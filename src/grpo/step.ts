@@ -62,7 +62,7 @@ export async function grpoStep(trainer: Trainer, reference: Scorer | undefined, 
     const batch = normaliseWeights(part, input.grpo.lossNormalisation);
     const step = await optimizerStep(trainer, batch, input);
     done.push(step.skipped?.datum === undefined ? step : { ...step, skipped: shifted(step.skipped, start) });
-    await input.after?.(done);
+    await input.after?.([...done]);
   }
   return summarise(
     done,

@@ -83,8 +83,9 @@ export class Checkpointer {
   /** The state is that of this call: the policy copies it before it does anything else. */
   async #write(position: Position): Promise<void> {
     const { run } = this.#context.config;
+    const json = JSON.stringify(position);
     await this.#policy.saveState(this.store.begin(position.ordinal));
-    await this.store.commit(position.ordinal, position, [this.#files.metrics, this.#context.store.layout.events]);
+    await this.store.commit(position.ordinal, json, [this.#files.metrics, this.#context.store.layout.events]);
     this.#dropJournals(this.store.prune(run.checkpoint.keep));
   }
 

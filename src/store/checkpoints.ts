@@ -46,11 +46,10 @@ export class PhaseCheckpoints {
     return dir;
   }
 
-  /** Makes what `begin` gave a checkpoint: `logs` are flushed first, so that it never outlives what they hold. Errors: DiskError. */
-  async commit(ordinal: number, position: JsonObject, logs: readonly string[]): Promise<void> {
+  /** Makes what `begin` gave a checkpoint at a position (a JSON object): `logs` are flushed first, so that it never outlives what they hold. Errors: DiskError. */
+  async commit(ordinal: number, position: string, logs: readonly string[]): Promise<void> {
     const dir = this.#dirOf(ordinal);
-    const json = JSON.stringify(position);
-    writeFileAtomic(join(`${dir}.partial`, POSITION), `${JSON.stringify({ sha256: sha256(json), position: json })}\n`);
+    writeFileAtomic(join(`${dir}.partial`, POSITION), `${JSON.stringify({ sha256: sha256(position), position })}\n`);
     for (const log of logs) await flush(log);
     this.#remove(dir);
     renameSync(`${dir}.partial`, dir);

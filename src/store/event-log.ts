@@ -2,7 +2,6 @@
 // place again; nothing is lost to a full disk, it waits in memory. Knows the log's file, not what events mean.
 
 import { DataError, isDiskFull } from "../util/errors.ts";
-import { appendLine } from "../util/files.ts";
 import type { RunStore, StoredEvent } from "./run-store.ts";
 
 /** Events that a resumed run tells again; all others are told once per place. */
@@ -10,14 +9,14 @@ const REPEATED = new Set(["start", "warning", "interrupted", "paused", "rollback
 
 /** See the file header. */
 export class EventLog {
-  readonly #file: string;
+  readonly #store: RunStore;
   readonly #known = new Set<string>();
   readonly #waiting: string[] = [];
   /** Why the old log could not be read, if so. */
   readonly problem: string | undefined;
 
   constructor(store: RunStore) {
-    this.#file = store.layout.events;
+    this.#store = store;
     try {
       for (const event of store.events()) this.#known.add(placeOf(event));
     } catch (error) {
@@ -26,7 +25,7 @@ export class EventLog {
     }
   }
 
-  /** Adds an event with its time, unless the log has it. Errors: DiskError, but never for a lack of room. */
+  /** Adds an event with its time, unless the log has it. Errors: DiskError, but never for a lack of room; RunError (lock lost). */
   append(event: StoredEvent): void {
     const place = placeOf(event);
     if (!REPEATED.has(event.event)) {
@@ -44,7 +43,7 @@ export class EventLog {
   /** Writes what waits. Errors: DiskError. */
   flush(): void {
     while (this.#waiting.length > 0) {
-      appendLine(this.#file, this.#waiting[0]);
+      this.#store.appendEventLine(this.#waiting[0]);
       this.#waiting.shift();
     }
   }

@@ -123,8 +123,29 @@ export class RunStore {
 
   /** Appends one event with its time. Errors: DiskError; RunError when another process has taken the run over. */
   appendEvent(event: StoredEvent): void {
+    this.appendEventLine(JSON.stringify({ time: new Date().toISOString(), ...event }));
+  }
+
+  /** Appends an event that is a line already. Errors: as appendEvent. */
+  appendEventLine(line: string): void {
     checkLock(this.layout.lock);
-    appendLine(this.layout.events, JSON.stringify({ time: new Date().toISOString(), ...event }));
+    appendLine(this.layout.events, line);
+  }
+
+  /** Tokens of a micro-batch that a lack of memory has forced on the run; undefined when none has. Errors: DataError. */
+  readMicroBatch(): number | undefined {
+    const { engine } = this.layout;
+    if (!existsSync(engine)) return undefined;
+    const { maxTokensPerMicroBatch: tokens } = expectObject(readJson(engine), engine);
+    if (typeof tokens === "number" && Number.isSafeInteger(tokens) && tokens > 0) return tokens;
+    throw new DataError(
+      `${engine}: expected maxTokensPerMicroBatch, a whole number from 1, got ${preview(tokens)}. Delete the file.`,
+    );
+  }
+
+  /** Records the size of micro-batches that resumed runs use from now on. */
+  writeMicroBatch(maxTokensPerMicroBatch: number): void {
+    writeJson(this.layout.engine, { format: 1, maxTokensPerMicroBatch });
   }
 
   /** All events in order. A last line cut short by a kill is left out; any other bad line is a DataError. */

@@ -1,8 +1,9 @@
 // The directory of runs: create one, open one, list all. Knows the layout; a run's content is run-store.ts.
 
-import { existsSync, mkdirSync, readdirSync, rmSync } from "node:fs";
+import { randomUUID } from "node:crypto";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { cpus } from "node:os";
-import { join } from "node:path";
+import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { loadConfigFile } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
@@ -28,16 +29,14 @@ export interface RunListing {
 }
 
 /**
- * Creates a run. `name` undefined takes the recipe's name and the next free number (tiny-001).
- * Errors: ConfigError when the name is in use or no plain file name.
+ * Creates a run, whole or not at all. `name` undefined takes the recipe's name and the next free number (tiny-001).
+ * Errors: ConfigError when the name is in use or no plain file name; DiskError.
  */
 export function createRun(options: { root: string; config: Config; name?: string; version: string }): RunStore {
   const { root, config, version } = options;
+  if (options.name !== undefined) checkRunName(options.name);
   mkdirSync(root, { recursive: true });
-  const layout = runLayout(
-    root,
-    options.name === undefined ? claimFreeName(root, config.name ?? "run") : claimName(root, options.name),
-  );
+  removeUnfinished(root);
   const info: RunInfo = {
     recipe: config.name ?? "run",
     created: new Date().toISOString(),
@@ -45,35 +44,53 @@ export function createRun(options: { root: string; config: Config; name?: string
     node: process.version,
     cpu: cpus()[0]?.model ?? "unknown",
   };
-  const header = `# Resolved configuration of run ${layout.name}. \`rzero run <this file>\` runs it again.\n`;
-  writeJson(layout.info, info);
-  writeFileAtomic(layout.config, header + stringify(config, { lineWidth: 0 }));
+  const made = join(root, `${UNFINISHED}${randomUUID()}`);
+  const inside = (path: string) => join(made, basename(path));
+  const { info: infoFile, config: configFile } = runLayout(root, "any");
+  const header = "# Resolved configuration of this run. `rzero run <this file>` runs it again.\n";
+  writeJson(inside(infoFile), info);
+  writeFileAtomic(inside(configFile), header + stringify(config, { lineWidth: 0 }));
+  const name = options.name === undefined ? takeFreeName(made, root, info.recipe) : takeName(made, root, options.name);
   syncDirectory(root);
-  return new RunStore(layout, config, info);
+  return new RunStore(runLayout(root, name), config, info);
 }
 
-function claimName(root: string, name: string): string {
-  try {
-    mkdirSync(join(root, checkRunName(name)));
-    return name;
-  } catch (error) {
-    if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    throw new ConfigError(
-      `run name: expected one that is free, got "${name}", which is in use. Go on with it: rzero resume ${name}; or take another name: --run NAME.`,
-    );
+/** Directories of runs being made; a killed process leaves one. */
+const UNFINISHED = ".new-";
+const UNFINISHED_MS = 3_600_000;
+
+function removeUnfinished(root: string): void {
+  for (const name of readdirSync(root).filter((entry) => entry.startsWith(UNFINISHED))) {
+    const path = join(root, name);
+    const modified = statSync(path, { throwIfNoEntry: false })?.mtimeMs ?? 0;
+    if (Date.now() - modified > UNFINISHED_MS) rmSync(path, { recursive: true, force: true });
   }
 }
 
-function claimFreeName(root: string, recipe: string): string {
+function takeName(made: string, root: string, name: string): string {
+  if (rename(made, join(root, name))) return name;
+  rmSync(made, { recursive: true, force: true });
+  throw new ConfigError(
+    `run name: expected one that is free, got "${name}", which is in use. Go on with it: rzero resume ${name}; or take another name: --run NAME.`,
+  );
+}
+
+function takeFreeName(made: string, root: string, recipe: string): string {
   const base = recipe.replace(/[^A-Za-z0-9._-]+/g, "-").replace(/^[^A-Za-z0-9]+/, "") || "run";
   for (let number = 1; ; number++) {
     const name = `${base.slice(0, 90)}-${String(number).padStart(3, "0")}`;
-    try {
-      mkdirSync(join(root, name));
-      return name;
-    } catch (error) {
-      if ((error as NodeJS.ErrnoException).code !== "EEXIST") throw error;
-    }
+    if (!existsSync(join(root, name)) && rename(made, join(root, name))) return name;
+  }
+}
+
+/** Renames a directory unless the name is in use (an empty directory is none). */
+function rename(from: string, to: string): boolean {
+  try {
+    renameSync(from, to);
+    return true;
+  } catch (error) {
+    if (!["EEXIST", "ENOTEMPTY", "ENOTDIR"].includes((error as NodeJS.ErrnoException).code ?? "")) throw error;
+    return false;
   }
 }
 
@@ -105,7 +122,7 @@ export function runExists(root: string, name: string): boolean {
 function runNames(root: string): string[] {
   if (!existsSync(root)) return [];
   return readdirSync(root, { withFileTypes: true })
-    .filter((entry) => entry.isDirectory() && existsSync(join(root, entry.name, "config.yaml")))
+    .filter((entry) => entry.isDirectory() && !entry.name.startsWith(".") && existsSync(join(root, entry.name, "config.yaml")))
     .map((entry) => entry.name)
     .sort();
 }
