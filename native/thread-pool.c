@@ -14,7 +14,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define WORK_PER_THREAD 20000.0 // a thread with less (about 2 µs) costs more to set going than it saves
+#define WORK_PER_THREAD 5000.0 // with less, setting a thread going costs more than it saves (decoding 8 to 32 rows of a tiny model)
 #define SPIN_NS 50000
 #define SHARES 8 // a thread takes this part of what would be its share of the items left
 
@@ -29,7 +29,7 @@ typedef struct {
 
 struct rz_context {
   int threads;
-  bool crowded; // more threads than CPUs: waiting must not keep another from working
+  int busy; // threads that work at a time: more than there are CPUs would only take turns
   // Generation in the high half, items not yet taken in the low half. Items are taken by compare-and-swap, which fails if the
   // job has changed meanwhile; while any item is untaken, task/arg/items/helpers below belong to this generation.
   _Alignas(64) _Atomic uint64_t state;
@@ -114,7 +114,6 @@ static bool wait_for_work(rz_context *ctx, int thread) {
       cpu_pause();
     }
     if (atomic_load(&ctx->stop)) return false;
-    if (ctx->crowded) sched_yield();
   }
   pthread_mutex_lock(&me->lock);
   atomic_store(&me->asleep, true); // before the state is read again: the caller writes it before reading this
@@ -135,7 +134,7 @@ static void *run_thread(void *arg) {
 }
 
 void rz_parallel(rz_context *ctx, rz_task task, void *arg, long items, double amount) {
-  int helpers = (int)(amount / WORK_PER_THREAD < ctx->threads ? amount / WORK_PER_THREAD : ctx->threads) - 1;
+  int helpers = (int)(amount / WORK_PER_THREAD < ctx->busy ? amount / WORK_PER_THREAD : ctx->busy) - 1;
   if (helpers > items - 1) helpers = (int)items - 1;
   if (helpers < 1 || items > INT32_MAX) {
     for (long i = 0; i < items; i++) task(arg, i, 0);
@@ -151,7 +150,7 @@ void rz_parallel(rz_context *ctx, rz_task task, void *arg, long items, double am
   wake_children(ctx, 0);
   work(ctx, 0);
   for (long spins = 0; atomic_load_explicit(&ctx->done, memory_order_acquire) < items; spins++) {
-    if (spins < (ctx->crowded ? 20 : 2000)) cpu_pause();
+    if (spins < 2000) cpu_pause();
     else sched_yield(); // the other thread was preempted in the middle of an item
   }
 }
@@ -166,7 +165,6 @@ rz_context *rz_create(int threads) {
     rz_free(ctx);
     return NULL;
   }
-  ctx->crowded = threads > available_cpus();
   for (int t = 1; t < threads; t++) {
     start_info *info = malloc(sizeof *info);
     if (!info) break;
@@ -179,6 +177,8 @@ rz_context *rz_create(int threads) {
     }
     ctx->threads = t + 1;
   }
+  long cpus = available_cpus();
+  ctx->busy = cpus < ctx->threads ? (int)cpus : ctx->threads;
   return ctx;
 }
 
