@@ -31,6 +31,21 @@ for (const name of ["tiny-qwen3", "tiny-llama3"]) {
   });
 }
 
+const LORA = { rank: 2, alpha: 3, targets: ["q_proj", "v_proj", "down_proj"], seed: 1 } as const;
+const VARIANTS: [name: string, dir: string, prompts: string, options: LocalEngineOptions][] = [
+  ["bf16", "tiny-qwen3", "tiny-qwen3", { dtype: "bf16", optimizerDtype: "bf16", recompute: true }],
+  ["adapters over a base", "tiny-llama3", "tiny-llama3", { dtype: "f32", lora: LORA }],
+  ["an adapter's directory, bf16", "peft", "tiny-qwen3", { dtype: "bf16", lora: LORA, recompute: true }],
+];
+for (const [name, dir, prompts, options] of VARIANTS) {
+  engineContract(`local, ${name}`, {
+    create: () => createLocalEngine({ threads: 2, maxTokensPerMicroBatch: 64, ...options }),
+    dir: golden(dir),
+    prompts: promptsOf(prompts),
+    stopTokens: Array.from({ length: 60 }, (_, i) => i),
+  });
+}
+
 /** Runs `work` on a snapshot of an engine of its own, in f32 as the golden values. */
 async function withSnapshot<T>(
   options: LocalEngineOptions,
@@ -186,6 +201,48 @@ describe("local engine", () => {
     expect(b.map((row) => [...row])).toEqual(a.map((row) => [...row]));
     expect((await engine.openTokenizer(dir)).encode("If x").length).toBeGreaterThan(0);
     await Promise.all([trainer.dispose(), again.dispose()]);
+  });
+
+  it("holds frozen roles in int8 near the weights, and rollouts and references as the trainer", async () => {
+    const own = createLocalEngine({ threads: 2, dtype: "f32", frozenDtype: "int8" });
+    const data = prompts.map(({ tokens }) => ({ tokens, weights: new Float32Array(tokens.length - 1).fill(1) }));
+    const exact = (await snapshot.logprobs(data)).map((row) => [...row]);
+    const trainer = await own.openTrainer(golden("tiny-qwen3"));
+    const opened = await Promise.all([
+      own.openSnapshot(golden("tiny-qwen3")),
+      trainer.snapshot(),
+      own.openSnapshot(golden("tiny-qwen3"), { precision: "frozen" }),
+      trainer.snapshot({ precision: "frozen" }),
+    ]);
+    const [a, b, c, d] = await Promise.all(opened.map(async (each) => (await each.logprobs(data)).map((row) => [...row])));
+    expect(a).toEqual(exact);
+    expect(b).toEqual(exact);
+    for (const rounded of [c, d]) {
+      expect(rounded).not.toEqual(exact);
+      const differences = rounded.flatMap((row, i) => row.map((value, t) => Math.abs(value - exact[i][t])));
+      expect(Math.max(...differences)).toBeLessThan(0.1);
+    }
+    await own.dispose();
+  });
+
+  it("trains in bf16 towards what f32 trains to", async () => {
+    const data = prompts.map(({ tokens }) => ({ tokens, weights: new Float32Array(tokens.length - 1).fill(0.01) }));
+    const losses = async (options: LocalEngineOptions) =>
+      withSnapshot(options, "tiny-qwen3", async (_, own) => {
+        const trainer = await own.openTrainer(golden("tiny-qwen3"));
+        const seen: number[] = [];
+        for (let step = 0; step < 6; step++) {
+          seen.push((await trainer.forwardBackward(data, nll)).loss);
+          await trainer.optimStep(adamW);
+        }
+        return seen;
+      });
+    const [f32, bf16] = [await losses({}), await losses({ dtype: "bf16", optimizerDtype: "bf16" })];
+    expect(bf16).not.toEqual(f32);
+    f32.forEach((loss, step) => {
+      expect(Math.abs(bf16[step] / loss - 1)).toBeLessThan(5e-3);
+    });
+    expect(f32[5] / f32[0]).toBeLessThan(0.98);
   });
 
   it("keeps the class of an error, and serves on after it", async () => {

@@ -37,6 +37,12 @@ const MUST_BE: Readonly<Record<string, readonly unknown[]>> = {
   layer_replication: [null, undefined],
   trainable_token_indices: [null, undefined],
   target_parameters: [null, undefined],
+  lora_bias: [false, undefined],
+  use_qalora: [false, undefined],
+  use_bdlora: [null, false, undefined],
+  kasa_config: [null, undefined],
+  alora_invocation_tokens: [null, undefined],
+  arrow_config: [null, undefined],
 };
 /** Initialisations after which the base is not the base any more. */
 const CHANGES_BASE = /^(pissa|olora|corda|loftq)/;
