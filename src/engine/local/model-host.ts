@@ -11,6 +11,7 @@ import { bestFormat, createCpuDevice } from "./device/cpu/device.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
 import { LiveSessions } from "./live-sessions.ts";
+import { type MemoryUse, withMemoryHint } from "./memory-hints.ts";
 import { readModelDirectory } from "./model-directory.ts";
 import { openFrozen } from "./open-model.ts";
 import type { CallHandlers, EngineCalls, LiveInfo, LiveMessage, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
@@ -51,17 +52,21 @@ export class ModelHost {
     this.calls = {
       openSnapshot: ({ dir, precision }) => {
         const device = this.#openDevice();
-        return this.#host({ model: openFrozen(device, dir, this.#format(precision), this.#frozen(device)), dir });
+        const open = () => openFrozen(device, dir, this.#format(precision), this.#frozen(device));
+        return this.#host({ model: this.#within("frozen weights", open), dir });
       },
       openTrainer: ({ dir }) => this.#openTrainer(dir),
       sample: (input, report) => this.#sample(input, report),
-      score: ({ handle, data }) => this.#find(handle).model.logprobs(data),
-      forward: ({ handle, data }) => this.#trainer(handle).forward(data),
-      backward: ({ handle, dLogprobs }) => void this.#trainer(handle).backward(dLogprobs),
+      score: ({ handle, data }) => this.#within("scoring", () => this.#find(handle).model.logprobs(data)),
+      forward: ({ handle, data }) => this.#within("a training pass", () => this.#trainer(handle).forward(data)),
+      backward: ({ handle, dLogprobs }) => this.#within("a training pass", () => void this.#trainer(handle).backward(dLogprobs)),
       optimStep: ({ handle, params }) => this.#trainer(handle).optimStep(params),
       resetOptimizer: ({ handle }) => void this.#trainer(handle).resetOptimizer(),
       snapshot: ({ handle, precision }) =>
-        this.#host({ model: this.#trainer(handle).snapshot(this.#format(precision)), dir: this.#find(handle).dir }),
+        this.#host({
+          model: this.#within("frozen weights", () => this.#trainer(handle).snapshot(this.#format(precision))),
+          dir: this.#find(handle).dir,
+        }),
       saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
       copyState: ({ handle, maxBytes }) => this.#copyState(handle, maxBytes),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
@@ -99,8 +104,12 @@ export class ModelHost {
     const device = this.#openDevice();
     const { recompute, optimizerDtype, lora } = this.#options.numbers;
     const options = { format: this.#format(), recompute, optimizerDtype, lora, store: this.#frozen(device) };
-    const trainer = TrainerCore.open(device, dir, options);
+    const trainer = this.#within("weights to train", () => TrainerCore.open(device, dir, options));
     return this.#host({ model: trainer.model, trainer, dir });
+  }
+
+  #within<T>(use: MemoryUse, work: () => T): T {
+    return withMemoryHint(use, this.#options.numbers, work);
   }
 
   #format(precision: SnapshotOptions["precision"] = "training"): WeightFormat {
@@ -160,11 +169,14 @@ export class ModelHost {
   ): Promise<Completion[][]> {
     const { model, dir } = this.#find(handle);
     const asked = prompts.map((tokens) => ({ tokens }));
-    const sampler = new BatchSampler(this.#openDevice(), model, this.#tokenizerOf(dir), asked, params, this.#options);
+    const device = this.#openDevice();
+    const tokenizer = this.#tokenizerOf(dir);
+    const open = () => new BatchSampler(device, model, tokenizer, asked, params, this.#options);
+    const sampler = this.#within("sampling", open);
     const tell = () => report([sampler.queue.done, sampler.queue.total, sampler.drawn]);
     try {
       let last = performance.now();
-      while (sampler.step()) {
+      while (this.#within("sampling", () => sampler.step())) {
         if (performance.now() - last < PAUSE_EVERY_MS) continue;
         tell();
         await setImmediate();
