@@ -194,7 +194,7 @@ function trainerWeights(model: ModelConfig, options: PlanOptions, trainers: numb
 function frozenCopy(model: ModelConfig, options: PlanOptions, frozen: boolean): number {
   const format = frozen ? options.frozenFormat : options.format;
   if (options.lora && format === options.format) return 8 * trainedParameters(model, trainerPlan(options));
-  return weightBytes(model, { format, mode: "frozen" }).resident;
+  return weightBytes(model, { format, mode: "snapshot", table: format === options.format ? "f32" : "bf16" }).resident;
 }
 
 function samplingMemory(model: ModelConfig, options: PlanOptions, call: SamplingWork) {

@@ -17,15 +17,20 @@ export const LEAST_LOGIT_ROWS = 32;
 /** Which weights there are, and what is trained of them. */
 export interface WeightPlan {
   readonly format: WeightFormat;
-  /** `frozen`: sampled from and scored with. `full`: every weight is trained. `lora`: adapters over frozen weights. */
-  readonly mode: "frozen" | "full" | "lora";
+  /**
+   * `frozen`: opened from files, to sample from and score with. `snapshot`: a frozen copy of weights in training. `full`: every weight is
+   * trained. `lora`: adapters that are trained, and the frozen weights below them.
+   */
+  readonly mode: "frozen" | "snapshot" | "full" | "lora";
   /** Adapter rank; only for `lora`. */
   readonly rank?: number;
   /** Projections with an adapter, by the last part of their name (`q_proj`); default: all of a layer. */
   readonly targets?: readonly string[];
+  /** Element type of the embedding table: the file's when frozen (default bf16); of a snapshot bf16 if its format differs (default f32). */
+  readonly table?: "f32" | "bf16";
 }
 
-/** Bytes of weights: `resident` is allocated; `mapped` belongs to the page cache when read from a file, and is shared. */
+/** Bytes of weights: `resident` is allocated; `mapped` belongs to the page cache and is shared by all that open the file. */
 export interface WeightBytes {
   readonly resident: number;
   readonly mapped: number;
@@ -44,6 +49,8 @@ export interface ActivationOptions {
   readonly format: WeightFormat;
   /** Keep only each layer's input and run the layer again in the backward pass. */
   readonly recompute: boolean;
+  /** Rank of the adapters; default 0, none. */
+  readonly rank?: number;
   readonly logitElements?: number;
 }
 
@@ -54,21 +61,20 @@ export function keyValueType(format: WeightFormat): Extract<DType, "f32" | "bf16
 
 /** Parameters that are trained. */
 export function trainedParameters(config: ModelConfig, plan: WeightPlan): number {
-  if (plan.mode === "frozen") return 0;
-  if (plan.mode === "lora") return adapterParameters(config, plan);
-  return parameterSpecs(config).reduce((sum, spec) => sum + elements(spec.shape), 0);
+  if (plan.mode === "full") return sum(parameterSpecs(config));
+  return plan.mode === "lora" ? sum(adapterSpecs(config, plan)) : 0;
 }
 
-/** Weights in every form that is kept: panels for the products, masters, tables, norms and adapters. */
+/** Weights in every form that is kept: panels for the products, masters, table and vectors. */
 export function weightBytes(config: ModelConfig, plan: WeightPlan): WeightBytes {
   const specs = parameterSpecs(config);
-  const panels = specs.reduce((sum, spec) => sum + (isPanel(config, spec) ? panelBytes(spec, plan.format) : 0), 0);
+  const panels = specs.reduce((total, spec) => total + (isPanel(config, spec) ? panelBytes(spec, plan.format) : 0), 0);
   if (plan.mode === "full") return { resident: panels + 4 * sum(specs), mapped: 0 };
   const vectors = 4 * sum(specs.filter((spec) => spec.kind === "norm" || spec.kind === "bias"));
-  const table = sum(specs.filter((spec) => spec.kind === "embedding")) * (plan.format === "f32" ? 4 : 2);
-  // An adapter is kept in f32 and as panels of its own.
-  const adapters = 8 * (plan.mode === "lora" ? adapterParameters(config, plan) : 0);
-  return { resident: panels + vectors + adapters + table, mapped: 0 };
+  const tableType = plan.table ?? (plan.mode === "snapshot" ? "f32" : "bf16");
+  const table = sum(specs.filter((spec) => spec.kind === "embedding")) * (tableType === "f32" ? 4 : 2);
+  if (plan.mode === "snapshot") return { resident: panels + vectors + table, mapped: 0 };
+  return { resident: panels + vectors + adapterBytes(config, plan), mapped: table };
 }
 
 /** Gradients, f32 for everything trained. */
@@ -84,27 +90,40 @@ export function momentBytes(config: ModelConfig, plan: WeightPlan, dtype: "f32" 
 /** Everything a forward and backward pass holds beside weights: kept activations, scratch and a chunk of logits. */
 export function trainingBytes(config: ModelConfig, batch: TrainingRows, options: ActivationOptions): number {
   const { rows, selected } = batch;
-  const head = 4 * selected * (4 * config.hiddenSize + 5) + logitBytes(config, selected, options.logitElements);
+  const head = 4 * selected * (4 * config.hiddenSize + 6) + logitBytes(config, selected, options.logitElements);
   return rows * activationBytes(config, options) + head;
 }
 
 /** The same without a backward pass: scoring. */
-export function scoringBytes(config: ModelConfig, batch: TrainingRows, options: ActivationOptions): number {
+export function scoringBytes(config: ModelConfig, batch: TrainingRows, options: Omit<ActivationOptions, "recompute">): number {
   const { rows, selected } = batch;
   const head = 4 * selected * (2 * config.hiddenSize + 5) + logitBytes(config, selected, options.logitElements);
-  return (
-    rows * (4 * ROW_INDICES + 4 * config.hiddenSize + layerSet(config, options.format) + forwardScratch(config, options.format)) +
-    head
-  );
+  return rows * forwardBytes(config, options) + head;
+}
+
+/** A sampling step beside weights and cache: `rows` in one step, logits of `outputs` of them. */
+export function samplingBytes(
+  config: ModelConfig,
+  format: WeightFormat,
+  step: { rows: number; outputs: number },
+  rank = 0,
+): number {
+  const { hiddenSize: D, vocabSize: V } = config;
+  return step.rows * (4 + forwardBytes(config, { format, rank })) + 4 * step.outputs * (V + 2 * D + 4);
 }
 
 /** Activations and scratch of a training pass, per row. */
-export function activationBytes(config: ModelConfig, { format, recompute }: ActivationOptions): number {
+export function activationBytes(config: ModelConfig, { format, recompute, rank = 0 }: ActivationOptions): number {
   const { hiddenSize: D, layers } = config;
   // Every layer's input and the last one's output; the residual stream after attention is one more.
   const set = 4 * D + layerSet(config, format);
   const kept = 4 * D * (layers + 1) + (recompute ? 1 : layers) * set;
-  return 4 * ROW_INDICES + kept + forwardScratch(config, format) + backwardScratch(config);
+  return 4 * ROW_INDICES + kept + forwardScratch(config, format) + backwardScratch(config) + 12 * rank;
+}
+
+/** Activations and scratch of a pass without a backward one, per row. */
+function forwardBytes(config: ModelConfig, { format, rank = 0 }: Pick<ActivationOptions, "format" | "rank">): number {
+  return 4 * (ROW_INDICES + config.hiddenSize + rank) + layerSet(config, format) + forwardScratch(config, format);
 }
 
 /** The logits that exist at once for `rows` selected rows. */
@@ -116,13 +135,6 @@ export function logitBytes(config: ModelConfig, rows: number, logitElements = LO
 /** A row of the key/value cache, all layers. */
 export function cacheBytesPerRow(config: ModelConfig, format: WeightFormat): number {
   return config.layers * 2 * config.kvHeads * config.headDim * (format === "f32" ? 4 : 2);
-}
-
-/** A sampling step beside weights and cache: `rows` in one step, `outputs` of them drawn from. */
-export function samplingBytes(config: ModelConfig, format: WeightFormat, step: { rows: number; outputs: number }): number {
-  const { hiddenSize: D, vocabSize: V } = config;
-  const perRow = 4 * (ROW_INDICES + 1) + 4 * D + layerSet(config, format) + forwardScratch(config, format);
-  return step.rows * perRow + 4 * step.outputs * (V + 2 * D + 4);
 }
 
 /** Tokens, positions and the four columns of the attention's rows. */
@@ -141,8 +153,8 @@ function layerSet(config: ModelConfig, format: WeightFormat): number {
 /** What one layer's forward pass needs beside that, shared by all layers. */
 function forwardScratch(config: ModelConfig, format: WeightFormat): number {
   const { hiddenSize: D, queryHeads: H, kvHeads: K, headDim: E, intermediateSize: F, qkNorm } = config;
-  const heads = qkNorm ? H * E + H + K + K * E : 0;
-  // Rounded models hold the unrounded keys and values here; models with a norm per head their rounded keys.
+  const heads = H + K + (qkNorm ? H * E + K * E : 0);
+  // Rounded models hold the unrounded values here, and their keys both ways but for the one that is kept.
   const unrounded = format === "f32" ? 0 : (qkNorm ? 2 * K * E : 4 * K * E) + 4 * K * E;
   return 4 * (2 * D + 1 + F + heads) + unrounded;
 }
@@ -171,10 +183,22 @@ function panelBytes(spec: ParameterSpec, format: WeightFormat): number {
   return padded * inDim + 4 * padded;
 }
 
-function adapterParameters(config: ModelConfig, { rank = 0, targets }: WeightPlan): number {
+/** Values in f32 and panels; 0 where there are none. */
+function adapterBytes(config: ModelConfig, plan: WeightPlan): number {
+  if (plan.mode !== "lora") return 0;
+  const specs = adapterSpecs(config, plan);
+  const format = plan.format === "bf16" ? "bf16" : "f32";
+  return 4 * sum(specs) + specs.reduce((total, spec) => total + panelBytes(spec, format), 0);
+}
+
+/** A [rank, in] and B [out, rank] of every adapted weight. */
+function adapterSpecs(config: ModelConfig, { rank = 0, targets }: WeightPlan): ParameterSpec[] {
   const isTarget = (name: string): boolean =>
     targets === undefined || targets.some((target) => name.endsWith(`.${target}.weight`));
   return parameterSpecs(config)
     .filter((spec) => spec.kind === "linear" && spec.name.startsWith("model.layers.") && isTarget(spec.name))
-    .reduce((total, { shape: [outDim, inDim] }) => total + rank * (outDim + inDim), 0);
+    .flatMap(({ name, shape: [outDim, inDim] }): ParameterSpec[] => [
+      { name, shape: [rank, inDim], kind: "linear" },
+      { name, shape: [outDim, rank], kind: "linear" },
+    ]);
 }
