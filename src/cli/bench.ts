@@ -20,7 +20,7 @@ import { type GroupWork, SHAPE_NAMES, SHAPE_WORK, type ShapeName, type ShapeWork
 import type { Engine } from "../engine/types.ts";
 import { benchmarkGrpoStep, benchmarkRun } from "../selfplay/benchmark.ts";
 import { ConfigError } from "../util/errors.ts";
-import { formatCount, formatDuration, formatPercent, formatTable } from "../util/format.ts";
+import { formatBytes, formatCount, formatDuration, formatPercent, formatTable } from "../util/format.ts";
 import { engineConfig, withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
 import { listOf, oneOf, threadCount, wholeNumber } from "./options.ts";
@@ -32,6 +32,7 @@ interface BenchOptions {
   threads?: number | "auto";
   dtype?: BenchDType[];
   recompute?: boolean;
+  loraRank?: number;
   repeats: number;
   runs?: string;
   json?: boolean;
@@ -53,8 +54,13 @@ export function benchCommand(): Command {
       "tiny",
     )
     .option("--threads <count>", "threads, or auto", threadCount)
-    .option("--dtype <types>", "f32, bf16, int8, or several with commas (default: f32)", listOf("f32", "bf16", "int8"))
+    .option(
+      "--dtype <types>",
+      "f32, bf16, int8, or several with commas (default: f32, and bf16 where the CPU has it)",
+      listOf("f32", "bf16", "int8"),
+    )
     .option("--recompute", "train with recomputed activations")
+    .option("--lora-rank <rank>", "train adapters of this rank instead of whole models", wholeNumber(1))
     .option("--repeats <count>", "figures are medians of so many repeats", wholeNumber(1), 5)
     .option("--runs <dir>", "where runs live")
     .option("--json", "print one JSON document")
@@ -67,8 +73,8 @@ export function benchCommand(): Command {
 
 async function bench(what: string[], options: BenchOptions): Promise<void> {
   const kinds = what.length > 0 ? what.flatMap((word) => word.split(",")).map(readKind) : DEFAULT_KINDS;
-  const dtypes = options.dtype ?? ["f32"];
   const here = machine(options.threads === "auto" ? undefined : options.threads);
+  const dtypes: BenchDType[] = options.dtype ?? (here.peakGflops.bf16 === undefined ? ["f32"] : ["f32", "bf16"]);
   const results: BenchResult[] = [];
   if (kinds.includes("gemm")) {
     say("measuring gemm …");
@@ -77,7 +83,7 @@ async function bench(what: string[], options: BenchOptions): Promise<void> {
   for (const dtype of dtypes) {
     if (kinds.some((kind) => kind !== "gemm" && kind !== "iteration"))
       results.push(...(await benchModel(kinds, options, here, dtype)));
-    if (kinds.includes("iteration")) results.push(await benchIteration(here, dtype));
+    if (kinds.includes("iteration") && dtype !== "int8") results.push(await benchIteration(here, dtype));
   }
   if (options.json) printJson({ ...here, results });
   else show(here, results);
@@ -92,13 +98,13 @@ function readKind(word: string): Kind {
 /** Opens the engine for one type and measures what is asked for. */
 async function benchModel(
   kinds: readonly Kind[],
-  { model, shape, recompute, repeats, runs }: BenchOptions,
+  { model, shape, recompute, loraRank, repeats, runs }: BenchOptions,
   here: Machine,
   dtype: BenchDType,
 ): Promise<BenchResult[]> {
   const measure = (dir: string, name: string) =>
-    withEngine(engineConfig({ threads: here.threads, recompute, dtype }), (engine) =>
-      measureModel(kinds, SHAPE_WORK[shape], { engine, dir, model: name, dtype, machine: here, repeats }),
+    withEngine(engineConfig({ threads: here.threads, recompute, loraRank, dtype }), (engine) =>
+      measureModel(kinds, SHAPE_WORK[shape], { engine, dir, model: name, dtype, machine: here, repeats, loraRank }),
     );
   if (model !== undefined) {
     const { dir, name } = resolveModel(model, runs);
@@ -128,7 +134,7 @@ function announced<T>(what: string, { model, dtype }: ModelBench, work: () => Pr
   return work();
 }
 
-async function benchGrpo({ engine, dir, model, dtype, repeats }: ModelBench, work: GroupWork): Promise<BenchResult> {
+async function benchGrpo({ engine, dir, model, dtype, repeats, loraRank }: ModelBench, work: GroupWork): Promise<BenchResult> {
   const trainer = await engine.openTrainer(dir);
   const reference = await engine.openSnapshot(dir);
   try {
@@ -140,7 +146,18 @@ async function benchGrpo({ engine, dir, model, dtype, repeats }: ModelBench, wor
     const { seconds, spread } = medianOf(await repeat(repeats, (seed) => benchmarkGrpoStep(grpo, seed)));
     const tokens = work.groups * size * completion;
     const shape = [work.groups, size, work.prompt, completion];
-    return { name: "grpo", dtype, shape, model, seconds, spread, tokensPerSecond: tokens / seconds };
+    const residentBytes = 1024 * process.resourceUsage().maxRSS;
+    return {
+      name: "grpo",
+      dtype,
+      shape,
+      model,
+      lora: loraRank,
+      seconds,
+      spread,
+      tokensPerSecond: tokens / seconds,
+      residentBytes,
+    };
   } finally {
     await reference.dispose();
     await trainer.dispose();
@@ -149,8 +166,12 @@ async function benchGrpo({ engine, dir, model, dtype, repeats }: ModelBench, wor
 
 /** One iteration of recipe tiny, the evaluation of the base included. Measured once: a repeat would be the same run. */
 async function benchIteration(here: Machine, dtype: BenchDType): Promise<BenchResult> {
-  say("measuring iteration: recipe tiny …");
-  const config = loadConfig({ recipe: "tiny", overrides: [{ path: ["iterations"], text: "1" }] });
+  say(`measuring iteration: recipe tiny, ${dtype} …`);
+  const overrides = [
+    { path: ["iterations"], text: "1" },
+    { path: ["engine", "dtype"], text: dtype },
+  ];
+  const config = loadConfig({ recipe: "tiny", overrides });
   const { dir, name } = resolveModel(config.base);
   const { all: seconds, ...phases } = await withEngine({ ...config.engine, threads: here.threads }, (engine: Engine) =>
     benchmarkRun(engine, config, dir),
@@ -162,10 +183,22 @@ function show({ cpu, threads, peakGflops, bandwidthGBs }: Machine, results: read
   const peaks = [
     `${peakGflops.f32.toFixed(0)} GFLOP/s in f32`,
     ...(peakGflops.bf16 === undefined ? [] : [`${peakGflops.bf16.toFixed(0)} in bf16`]),
-    ...(bandwidthGBs === undefined ? [] : [`memory ${bandwidthGBs.toFixed(0)} GB/s`]),
+    `memory ${bandwidthGBs.toFixed(0)} GB/s`,
   ];
   print(`${cpu}, ${threads} ${threads === 1 ? "thread" : "threads"}, measured peaks: ${peaks.join(", ")}\n`);
-  const header = ["bench", "model", "type", "shape", "time", "± %", "GFLOP/s", "tokens/s", "% of peak", "% of bandwidth"];
+  const header = [
+    "bench",
+    "model",
+    "type",
+    "shape",
+    "time",
+    "± %",
+    "GFLOP/s",
+    "tokens/s",
+    "% of peak",
+    "% of bandwidth",
+    "memory",
+  ];
   print(formatTable(header, results.map(row)));
   for (const { name, phases } of results)
     if (phases)
@@ -177,17 +210,19 @@ function show({ cpu, threads, peakGflops, bandwidthGBs }: Machine, results: read
 }
 
 function row(result: BenchResult): string[] {
-  const { name, dtype, shape, model, seconds, spread, gflops, tokensPerSecond, ofPeak, ofBandwidth } = result;
+  const { name, dtype, shape, model, lora, seconds, spread, gflops, tokensPerSecond, ofPeak, ofBandwidth, residentBytes } =
+    result;
   return [
     name,
-    model ?? "",
+    lora === undefined ? (model ?? "") : `${model} LoRA ${lora}`,
     dtype,
     shape.join("×"),
     seconds === undefined ? "" : seconds < 1 ? `${(1000 * seconds).toFixed(1)} ms` : `${seconds.toFixed(2)} s`,
     spread === undefined ? "" : (50 * spread).toFixed(1),
     gflops === undefined ? "" : gflops.toFixed(1),
     tokensPerSecond === undefined ? "" : formatCount(tokensPerSecond),
-    formatPercent(ofPeak),
+    ofPeak === undefined ? "" : formatPercent(ofPeak),
     ofBandwidth === undefined ? "" : formatPercent(ofBandwidth),
+    residentBytes === undefined ? "" : formatBytes(residentBytes),
   ];
 }

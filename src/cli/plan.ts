@@ -77,6 +77,7 @@ function changesOf(options: PlanOptions, work: RunWork, peakOf: (options: PlanOp
   const rows = Math.max(longest, 1024);
   const single: [string, Partial<PlanOptions>][] = [
     ["engine.dtype=bf16", { format: "bf16" }],
+    ["engine.lora.rank=16", { lora: options.lora ?? { rank: 16 } }],
     ["engine.optimizerDtype=bf16", { optimizerDtype: "bf16" }],
     ["engine.recompute=true", { recompute: true }],
     [`engine.maxTokensPerMicroBatch=${rows}`, { maxTokensPerMicroBatch: Math.min(rows, options.maxTokensPerMicroBatch) }],

@@ -3,7 +3,7 @@
 
 import { benchGemm } from "./local/device/cpu/bench-gemm.ts";
 import { cpuInfo } from "./local/device/cpu/cpu-info.ts";
-import { createCpuDevice, measurePeak } from "./local/device/cpu/device.ts";
+import { createCpuDevice, measurePeaks } from "./local/device/cpu/device.ts";
 import { type ModelConfig, readModelConfig } from "./local/hf-config.ts";
 import { parameterSpecs } from "./local/parameters.ts";
 import { elements } from "./local/safetensors.ts";
@@ -20,6 +20,8 @@ export interface BenchResult {
   /** gemm: [m, n, k]; train: [sequences, tokens]; shared: [groups, size, prompt, completion], grpo too; decode: [sequences, prompt, new]. */
   readonly shape: readonly number[];
   readonly model?: string;
+  /** Rank of the adapter that was trained. */
+  readonly lora?: number;
   readonly parameters?: number;
   /** Median over the repeats; `spread` is the difference between the slowest and the fastest, divided by it. */
   readonly seconds?: number;
@@ -30,6 +32,8 @@ export interface BenchResult {
   readonly ofPeak?: number;
   /** Weight bytes that decoding streams per second, divided by the measured memory bandwidth; only for a single sequence. */
   readonly ofBandwidth?: number;
+  /** Most memory the process has held so far, in bytes, mapped files included. */
+  readonly residentBytes?: number;
   /** Seconds of each phase of an iteration. */
   readonly phases?: Readonly<Record<string, number>>;
 }
@@ -39,7 +43,7 @@ export interface Machine {
   readonly cpu: string;
   readonly threads: number;
   readonly peakGflops: { readonly f32: number; readonly bf16?: number };
-  readonly bandwidthGBs?: number;
+  readonly bandwidthGBs: number;
 }
 
 /** A model to measure, and how. */
@@ -51,9 +55,9 @@ export interface ModelBench {
   readonly dtype: BenchDType;
   readonly machine: Machine;
   readonly repeats: number;
+  /** Rank of the adapters that train; absent: whole models. */
+  readonly loraRank?: number;
 }
-
-const PEAK_TRIES = 5;
 
 /** Cubes, and the products of Qwen3-0.6B's layers on 256 rows. */
 export const GEMM_SHAPES: readonly (readonly [number, number, number])[] = [
@@ -68,10 +72,10 @@ export const GEMM_SHAPES: readonly (readonly [number, number, number])[] = [
   [2048, 352, 128],
 ];
 
-/** Measures the machine's peaks, the best of several tries because other programs may be running. Errors: EngineError without a compiler. */
+/** Measures the machine's peaks, which takes about a second. Errors: EngineError without a compiler. */
 export function machine(threads = cpuInfo().threads): Machine {
-  const tries = Array.from({ length: PEAK_TRIES }, () => measurePeak({ threads }));
-  return { cpu: cpuInfo().model, threads, peakGflops: { f32: Math.max(...tries) } };
+  const { memoryGBs: bandwidthGBs, ...peakGflops } = measurePeaks({ threads });
+  return { cpu: cpuInfo().model, threads, peakGflops, bandwidthGBs };
 }
 
 /** The peak that products of this type are held against: int8 weights are widened, their products are f32. */
@@ -80,12 +84,12 @@ export function peakOf({ peakGflops }: Machine, dtype: BenchDType): number {
 }
 
 /** Matrix products y[m, n] = x[m, k]·wᵀ. Errors: EngineError. */
-export function benchMatrixProduct(here: Machine, dtypes: readonly BenchDType[] = ["f32"]): BenchResult[] {
+export function benchMatrixProduct(here: Machine, dtypes: readonly BenchDType[]): BenchResult[] {
   const device = createCpuDevice({ threads: here.threads });
   try {
     return dtypes.flatMap((dtype) =>
       GEMM_SHAPES.map(([m, n, k]): BenchResult => {
-        const gflops = benchGemm(device, m, n, k);
+        const gflops = benchGemm(device, m, n, k, dtype);
         return { name: "gemm", dtype, shape: [m, n, k], gflops, ofPeak: gflops / peakOf(here, dtype) };
       }),
     );
@@ -189,7 +193,7 @@ async function trainingTimes({ engine, dir, repeats }: ModelBench, data: readonl
 }
 
 function figures(
-  { dir, model, dtype, machine: here }: ModelBench,
+  { dir, model, dtype, machine: here, loraRank }: ModelBench,
   shape: readonly number[],
   times: readonly number[],
   tokenCount: number,
@@ -199,13 +203,23 @@ function figures(
   const parameters = multipliedParameters(readModelConfig(dir));
   const tokensPerSecond = tokenCount / seconds;
   const gflops = (flopsPerWeight * parameters * tokensPerSecond) / 1e9;
-  return { dtype, shape, model, parameters, seconds, spread, tokensPerSecond, gflops, ofPeak: gflops / peakOf(here, dtype) };
+  return {
+    dtype,
+    shape,
+    model,
+    lora: loraRank,
+    parameters,
+    seconds,
+    spread,
+    tokensPerSecond,
+    gflops,
+    ofPeak: gflops / peakOf(here, dtype),
+  };
 }
 
 const WEIGHT_BYTES: Readonly<Record<BenchDType, number>> = { f32: 4, bf16: 2, int8: 1 };
 
-function bandwidthShare({ dir, dtype, machine: here }: ModelBench, tokensPerSecond: number): number | undefined {
-  if (here.bandwidthGBs === undefined) return undefined;
+function bandwidthShare({ dir, dtype, machine: here }: ModelBench, tokensPerSecond: number): number {
   const bytes = multipliedParameters(readModelConfig(dir)) * WEIGHT_BYTES[dtype];
   return (bytes * tokensPerSecond) / 1e9 / here.bandwidthGBs;
 }

@@ -5,7 +5,7 @@ import { spawnSync } from "node:child_process";
 import { errorText } from "../util/errors.ts";
 import { formatDuration } from "../util/format.ts";
 import { cpuInfo } from "./local/device/cpu/cpu-info.ts";
-import { createCpuDevice, measurePeak } from "./local/device/cpu/device.ts";
+import { createCpuDevice, measurePeaks } from "./local/device/cpu/device.ts";
 import { cacheFolder, libraryPath } from "./local/device/cpu/library.ts";
 
 /** One thing that was looked at. */
@@ -63,7 +63,9 @@ function kernelFinding(): Finding {
 function speedFinding(): Finding {
   return attempt("speed", "Fix the kernels first.", () => {
     const { threads } = cpuInfo();
-    return `${measurePeak({ threads }).toFixed(0)} GFLOP/s f32 peak on ${threads} ${threads === 1 ? "thread" : "threads"}`;
+    const { f32, bf16, memoryGBs } = measurePeaks({ threads });
+    const peaks = `${f32.toFixed(0)} GFLOP/s in f32${bf16 === undefined ? "" : `, ${bf16.toFixed(0)} in bf16`}`;
+    return `peaks on ${threads} ${threads === 1 ? "thread" : "threads"}: ${peaks}; memory ${memoryGBs.toFixed(0)} GB/s`;
   });
 }
 

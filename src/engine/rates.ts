@@ -3,7 +3,7 @@
 
 import { availableParallelism } from "node:os";
 import type { EngineConfig } from "./create.ts";
-import { createCpuDevice } from "./local/device/cpu/device.ts";
+import { bestFormat, createCpuDevice } from "./local/device/cpu/device.ts";
 import type { WeightFormat } from "./local/device/types.ts";
 import type { ModelConfig } from "./local/hf-config.ts";
 import type { Rates } from "./plan.ts";
@@ -21,7 +21,7 @@ export function resolveFormats({ dtype, frozenDtype, threads }: EngineConfig): {
   frozenFormat: WeightFormat;
   threads: number;
 } {
-  const format = dtype === "bf16" ? "bf16" : "f32";
+  const format = dtype === undefined || dtype === "auto" ? bestFormat() : dtype;
   return {
     format,
     frozenFormat: frozenDtype === undefined || frozenDtype === "same" ? format : frozenDtype,
