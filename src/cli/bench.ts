@@ -38,9 +38,9 @@ interface BenchOptions {
   json?: boolean;
 }
 
-const KINDS = ["gemm", "train", "decode", "grpo", "iteration"] as const;
+const KINDS = ["gemm", "train", "shared", "decode", "grpo", "iteration"] as const;
 type Kind = (typeof KINDS)[number];
-const DEFAULT_KINDS: readonly Kind[] = ["gemm", "train", "decode"];
+const DEFAULT_KINDS: readonly Kind[] = ["gemm", "train", "shared", "decode"];
 
 export function benchCommand(): Command {
   return new Command("bench")
@@ -116,16 +116,15 @@ async function benchModel(
 async function measureModel(kinds: readonly Kind[], work: ShapeWork, model: ModelBench): Promise<BenchResult[]> {
   const results: BenchResult[] = [];
   const trains = model.dtype !== "int8"; // quantised weights have no backward pass
-  if (kinds.includes("train") && trains) {
-    if (work.train) results.push(await announced("train", model, () => benchTraining(model, work.train ?? [1, 1])));
-    if (work.shared)
-      results.push(...(await announced("train, shared prompt", model, () => benchSharedPrompt(model, work.shared as GroupWork))));
-  }
+  const { train, shared, grpo } = work;
+  if (kinds.includes("train") && trains && train)
+    results.push(await announced("train", model, () => benchTraining(model, train)));
+  if (kinds.includes("shared") && trains && shared)
+    results.push(...(await announced("shared prompt", model, () => benchSharedPrompt(model, shared))));
   if (kinds.includes("decode"))
     for (const shape of work.decode)
       results.push(await announced(`decode ${shape[0]}`, model, () => benchDecoding(model, shape)));
-  if (kinds.includes("grpo") && trains && work.grpo)
-    results.push(await announced("grpo", model, () => benchGrpo(model, work.grpo as GroupWork)));
+  if (kinds.includes("grpo") && trains && grpo) results.push(await announced("grpo", model, () => benchGrpo(model, grpo)));
   return results;
 }
 

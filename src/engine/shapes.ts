@@ -24,7 +24,7 @@ export interface GroupWork {
 
 /** What is measured on a shape; the same figures stand in bench/peers. */
 export interface ShapeWork {
-  /** Packed training: [sequences, tokens of each]. Absent: full fine-tuning does not fit a workstation. */
+  /** Packed training: [sequences, tokens of each]. Of the largest shape only with adapters. */
   readonly train?: readonly [number, number];
   /** Training on one group with a shared prompt. */
   readonly shared?: GroupWork;
@@ -56,6 +56,7 @@ export const SHAPE_WORK: Readonly<Record<ShapeName, ShapeWork>> = {
     ],
   },
   "qwen3-4b": {
+    train: [1, 256],
     grpo: { groups: 1, size: 8, prompt: 512, completion: 256 },
     decode: [
       [8, 16, 16],

@@ -79,7 +79,7 @@ describe("usage", () => {
     [["sft", "--input", "x", "--out", "y"], "expected either --model or --init-config, got neither"],
     [["resume", "none"], "expected a run in"],
     [["inspect", "../x"], "run name: expected"],
-    [["bench", "speed"], 'expected gemm, train, decode, grpo, iteration, got "speed"'],
+    [["bench", "speed"], 'expected gemm, train, shared, decode, grpo, iteration, got "speed"'],
     [["run", "tinny"], "Did you mean tiny?"],
     [["run", "--solver.stepz=3"], '--solver.stepz: expected a known key in solver, got "stepz". Did you mean solver.steps?'],
     [["run", "--solver.steps"], "Write --solver.steps=VALUE"],
