@@ -20,7 +20,10 @@ const lora = z.strictObject({
     .array(z.enum(LORA_TARGETS))
     .min(1)
     .default(() => [...LORA_TARGETS]),
-  dropout: z.literal(0, { error: "expected 0: dropout would make rollouts and training compute different models" }).default(0),
+  dropout: z
+    .number()
+    .refine((value) => value === 0, { error: "expected 0: dropout would make rollouts and training compute different models" })
+    .default(0),
   /** Seed of A; absent: the run's. B starts at zero. */
   seed: countOrOff.max(0x7fffffff).optional(),
 });
