@@ -3,6 +3,7 @@
 import { basename, dirname, join } from "node:path";
 import type { Command } from "commander";
 import { baseDirectory } from "../engine/adapters.ts";
+import { answeringFormat } from "../engine/create.ts";
 import type { Snapshot, Tokenizer } from "../engine/types.ts";
 import { type JudgeSettings, judgeSettings } from "../evaluation/judge.ts";
 import type { Benchmark } from "../evaluation/load.ts";
@@ -20,7 +21,7 @@ import { ConfigError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { ProgressLine } from "../util/progress.ts";
-import { withSnapshot } from "./engine.ts";
+import { engineConfig, withSnapshot } from "./engine.ts";
 import { type ModelRef, promptsFor, resolveModel } from "./model-ref.ts";
 import { type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, numberBetween, oneOf, threadCount, wholeNumber } from "./options.ts";
 import { say } from "./output.ts";
@@ -170,7 +171,7 @@ function settingsOf(
   { protocol, seed, topP, topK, maxTokens, forcedPrefix, dtype }: EvaluationOptions,
   prompt: unknown,
 ): EvaluationSettings {
-  return { protocol, seed, topP, topK, maxTokens, forcedPrefix, dtype: dtype === "auto" ? undefined : dtype, prompt };
+  return { protocol, seed, topP, topK, maxTokens, forcedPrefix, dtype: answeringFormat(engineConfig({ dtype })), prompt };
 }
 
 /** A name that tells what it is and differs whenever a number could. */

@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { ConfigError } from "../util/errors.ts";
+import { bestFormat } from "./local/device/cpu/device.ts";
 import { createLocalEngine } from "./local/engine.ts";
 import type { LoraTarget } from "./local/lora.ts";
 import type { Engine } from "./types.ts";
@@ -23,6 +24,12 @@ export interface EngineConfig {
     /** Seed of fresh adapters; default 0. */
     readonly seed?: number;
   };
+}
+
+/** In which format an engine of this configuration computes answers that nobody trains on, on this CPU. Errors: EngineError. */
+export function answeringFormat({ dtype = "auto", frozenDtype = "same" }: EngineConfig): "f32" | "bf16" | "int8" {
+  if (frozenDtype !== "same") return frozenDtype;
+  return dtype === "auto" ? bestFormat() : dtype;
 }
 
 /** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */

@@ -20,7 +20,7 @@ export interface EvaluationSettings {
   readonly topK: number;
   readonly maxTokens: number;
   readonly forcedPrefix?: string;
-  /** Format of the weights, as asked for; absent: auto. */
+  /** Format of the weights: f32, bf16 or int8. */
   readonly dtype?: string;
   /** The Solver's prompt messages. */
   readonly prompt: unknown;
