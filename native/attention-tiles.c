@@ -2,6 +2,8 @@
 // Knows nothing of softmax or sequences.
 #include "attention.h"
 
+#define GROUPS 4 // groups of VL keys whose scores grow together
+
 INLINE void micro(int mr, int nv, long k, const float *a, long ars, long acs, const float *b, long ldb, float *c, long ldc, int load_c) {
   vf acc[TILE_ROWS][4];
 UNROLL
@@ -76,72 +78,103 @@ INLINE vf load_wide(const void *row, long e, int bf16) {
   return (vf)(__builtin_convertvector(*(const vh *)((const uint16_t *)row + e), vu) << 16);
 }
 
-// Two rows interleaved by one element (LOW, HIGH) or by two (LOW2, HIGH2), within blocks of four lanes.
-#if VL == 16
-#define LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-// Lane blocks 0, 1 (or 2, 3; or 0, 2; or 1, 3) of a, then of b.
-#define BLOCKS01(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
-#define BLOCKS23(a, b) SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
-#define BLOCKS02(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define BLOCKS13(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#elif VL == 8
-#define LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#else
-#define LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
-#endif
+// The rows of a group of VL keys from element e on: row 4 b + i at block[b] + i · bytes, or each at its own place.
+typedef struct {
+  const char *block[VL / 4];
+  long bytes;
+  const char **each;
+} key_group;
 
-// Rows become columns. After the first loop r[4 q + c] holds, in lane block b, element 4 b + c of rows 4 q to 4 q + 3.
-INLINE void transpose(vf r[VL]) {
+INLINE const char *row_of(const key_group *g, int i) { return g->each ? g->each[i] : g->block[i / 4] + i % 4 * g->bytes; }
+
+// On to the next elements. The empty assembly hides where the pointers come from: the compiler would keep all VL of them otherwise.
+INLINE void advance(key_group *g, int bytes) {
 UNROLL
-  for (int q = 0; q < VL; q += 4) {
-    vf a = LOW(r[q], r[q + 1]), b = HIGH(r[q], r[q + 1]), c = LOW(r[q + 2], r[q + 3]), d = HIGH(r[q + 2], r[q + 3]);
-    r[q] = LOW2(a, c), r[q + 1] = HIGH2(a, c), r[q + 2] = LOW2(b, d), r[q + 3] = HIGH2(b, d);
+  for (int b = 0; b < VL / 4; b++) {
+    if (g->each) {
+UNROLL
+      for (int i = 0; i < 4; i++) g->each[4 * b + i] += bytes;
+    } else {
+      g->block[b] += bytes;
+      __asm__("" : "+r"(g->block[b]));
+    }
+  }
+}
+
+// x[e] = the next elements e of the group's keys. Each line is read whole, at once: keys are often 4 KiB apart and evict each other.
+INLINE void transposed(vf x[VL], const key_group *g, int bf16) {
+UNROLL
+  for (int i = 0; i < VL; i++) x[i] = load_wide(row_of(g, i), 0, bf16);
+UNROLL
+  for (int q = 0; q < VL; q += 4) { // x[q + c] holds, in lane block b, element 4 b + c of keys q to q + 3
+    vf a = LOW(x[q], x[q + 1]), b = HIGH(x[q], x[q + 1]), c = LOW(x[q + 2], x[q + 3]), d = HIGH(x[q + 2], x[q + 3]);
+    x[q] = LOW2(a, c), x[q + 1] = HIGH2(a, c), x[q + 2] = LOW2(b, d), x[q + 3] = HIGH2(b, d);
   }
 #if VL == 16
 UNROLL
   for (int c = 0; c < 4; c++) {
-    vf a = BLOCKS01(r[c], r[c + 4]), b = BLOCKS01(r[c + 8], r[c + 12]);
-    vf x = BLOCKS23(r[c], r[c + 4]), y = BLOCKS23(r[c + 8], r[c + 12]);
-    r[c] = BLOCKS02(a, b), r[c + 4] = BLOCKS13(a, b), r[c + 8] = BLOCKS02(x, y), r[c + 12] = BLOCKS13(x, y);
+    vf a = BLOCKS01(x[c], x[c + 4]), b = BLOCKS01(x[c + 8], x[c + 12]);
+    vf d = BLOCKS23(x[c], x[c + 4]), e = BLOCKS23(x[c + 8], x[c + 12]);
+    x[c] = BLOCKS02(a, b), x[c + 4] = BLOCKS13(a, b), x[c + 8] = BLOCKS02(d, e), x[c + 12] = BLOCKS13(d, e);
   }
 #elif VL == 8
 UNROLL
   for (int c = 0; c < 4; c++) {
-    vf a = r[c], b = r[c + 4];
-    r[c] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11), r[c + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+    vf a = x[c], b = x[c + 4];
+    x[c] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11), x[c + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
   }
 #endif
 }
 
-INLINE void pack_keys_of(float *to, long width, const head_rows *from, long first, long n, int bf16) {
-  long bytes = from->stride * (bf16 ? 2 : 4);
-  const char *start = (const char *)from->at + first * bytes;
-  for (long j = 0; j < n; j += VL) {
-    for (long e = 0; e < from->dim; e += VL) {
-      vf r[VL];
+INLINE key_group whole_group(const char *next, long bytes) {
+  key_group g = {.bytes = bytes};
 UNROLL
-      for (int i = 0; i < VL; i++) r[i] = load_wide(start + least(j + i, n - 1) * bytes, e, bf16);
-      transpose(r);
-      float *column = to + e * width + j;
-      if (e + VL <= from->dim) {
+  for (int b = 0; b < VL / 4; b++) g.block[b] = next + 4 * b * bytes;
+  return g;
+}
+
+// The n keys from `next` on, the last one repeated; `each` is room for their places.
+INLINE key_group part_of_group(const char *next, long bytes, long n, const char *each[VL]) {
+  for (long i = 0; i < VL; i++) each[i] = next + least(i, n - 1) * bytes;
+  return (key_group){.each = each};
+}
+
+// Columns for the group's next elements, VL or the `left` ones; moves on.
+static void pack_block(float *to, long width, key_group *g, long left, int bf16) {
+  vf x[VL];
+  if (bf16) transposed(x, g, 1);
+  else transposed(x, g, 0);
+  advance(g, bf16 ? 2 * VL : 4 * VL);
+  if (left >= VL) {
 UNROLL
-        for (int i = 0; i < VL; i++) store(column + i * width, r[i]);
-      } else {
+    for (int e = 0; e < VL; e++) store(to + e * width, x[e]);
+  } else {
 UNROLL
-        for (int i = 0; i < VL; i++)
-          if (e + i < from->dim) store(column + i * width, r[i]);
-      }
-    }
+    for (int e = 0; e < VL; e++)
+      if (e < left) store(to + e * width, x[e]);
   }
+}
+
+INLINE void pack_group(float *to, long width, key_group g, long dim, int bf16) {
+  for (long e = 0; e < dim; e += VL) pack_block(to + e * width, width, &g, dim - e, bf16);
+}
+
+// Asks for rows [j, j + count) that lie below n. Short rows come as fast without.
+INLINE void fetch(const rows_ahead *a, long j, long count) {
+  if (a->size < 256) return;
+  for (long end = least(j + count, a->n); j < end; j++)
+    for (long line = 0; line < a->size; line += 64) __builtin_prefetch(a->at + j * a->stride + line);
+}
+
+INLINE void pack_keys_of(float *to, long width, const head_rows *from, long first, long n, int bf16) {
+  rows_ahead rows = rz_rows_ahead(from, first, n);
+  long bytes = rows.stride, j = 0;
+  const char *next = rows.at, *each[VL];
+  for (; j + VL <= n; j += VL) {
+    fetch(&rows, j + VL, VL);
+    pack_group(to + j, width, whole_group(next + j * bytes, bytes), from->dim, bf16);
+  }
+  if (j < n) pack_group(to + j, width, part_of_group(next + j * bytes, bytes, n - j, each), from->dim, bf16);
 }
 
 void rz_pack_keys(float *to, long width, const head_rows *from, long first, long n) {
@@ -152,7 +185,8 @@ void rz_pack_keys(float *to, long width, const head_rows *from, long first, long
 INLINE void pack_values_of(float *to, long width, const head_rows *from, long first, long n, long e, int bf16) {
   long bytes = from->stride * (bf16 ? 2 : 4), left = from->dim - e;
   const char *row = (const char *)from->at + first * bytes;
-  for (long j = 0; j < n; j++, row += bytes, to += width)
+  for (long j = 0; j < n; j++, row += bytes, to += width) {
+    if (j + 16 < n) __builtin_prefetch(row + 16 * bytes + e * (bf16 ? 2 : 4));
     for (long c = 0; c < width; c += VL) {
       vf x = {};
       if (c + VL <= left) x = load_wide(row, e + c, bf16);
@@ -165,9 +199,60 @@ INLINE void pack_values_of(float *to, long width, const head_rows *from, long fi
       }
       store(to + c, x);
     }
+  }
 }
 
 void rz_pack_values(float *to, long width, const head_rows *from, long first, long n, long e) {
   if (from->bf16) pack_values_of(to, width, from, first, n, e, 1);
   else pack_values_of(to, width, from, first, n, e, 0);
+}
+
+// to[i][0, VL · groups) = q[i]·keys of the groups, i < m.
+INLINE void score_groups(int m, int groups, float *to, long ldt, const float *q, long dim, key_group *g, int bf16) {
+  vf acc[FEW][GROUPS] = {};
+  float panel[VL * GROUPS * VL] __attribute__((aligned(64)));
+  for (long e = 0; e < dim; e += VL) {
+    for (int s = 0; s < groups; s++) pack_block(panel + s * VL, GROUPS * VL, g + s, dim - e, bf16);
+    for (long c = 0; c < least(VL, dim - e); c++)
+UNROLL
+      for (int s = 0; s < groups; s++) {
+        vf x = load(panel + (c * GROUPS + s) * VL);
+UNROLL
+        for (int i = 0; i < m; i++) acc[i][s] = fma_v(splat(q[i * dim + e + c]), x, acc[i][s]);
+      }
+  }
+UNROLL
+  for (int s = 0; s < groups; s++)
+UNROLL
+    for (int i = 0; i < m; i++) store(to + i * ldt + s * VL, acc[i][s]);
+}
+
+INLINE void score_few(int m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead *ahead, int bf16) {
+  long bytes = keys->stride * (bf16 ? 2 : 4), dim = keys->dim;
+  const char *next = (const char *)keys->at + first * bytes, *each[VL];
+  for (long j = 0; j < n; j += GROUPS * VL, next += GROUPS * VL * bytes) {
+    key_group g[GROUPS];
+    long left = n - j, groups = least(GROUPS, (left + VL - 1) / VL);
+    fetch(ahead, j, GROUPS * VL);
+    fetch(ahead + 1, j, GROUPS * VL);
+    for (long s = 0; s < groups; s++) {
+      const char *at = next + s * VL * bytes;
+      g[s] = left >= (s + 1) * VL ? whole_group(at, bytes) : part_of_group(at, bytes, left - s * VL, each);
+    }
+    if (groups == 1) score_groups(m, 1, to + j, ldt, q, dim, g, bf16);
+    else if (groups == 2) score_groups(m, 2, to + j, ldt, q, dim, g, bf16);
+    else if (groups == 3) score_groups(m, 3, to + j, ldt, q, dim, g, bf16);
+    else score_groups(m, 4, to + j, ldt, q, dim, g, bf16);
+  }
+}
+
+void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead ahead[2]) {
+#define SCORE(m) \
+  keys->bf16 ? score_few(m, to, ldt, q, keys, first, n, ahead, 1) : score_few(m, to, ldt, q, keys, first, n, ahead, 0)
+  if (m == 1) SCORE(1);
+  else if (m == 2) SCORE(2);
+#if FEW > 2
+  else if (m == 3) SCORE(3);
+  else SCORE(4);
+#endif
 }

@@ -23,7 +23,8 @@ typedef struct {
   long row, rows, prefix, prefix_start;
   head_rows keys, values;
   float *q, *scores, *sums, *own, *panel;
-  float *max, *total, *own_max, *own_total; // per query
+  float *max, *total, *own_max, *own_total;
+  int32_t *seen; // keys of each query
 } row_block;
 
 // Keys [first, first + n) of the buffers for queries [t0, t1), at `column` of the scores. The row of t0 sees the first `seen` of them, each
@@ -32,12 +33,18 @@ typedef struct {
   long t0, t1, first, n, column, seen;
 } key_part;
 
-static void score_part(const row_block *b, const key_part *p) {
-  long dim = b->job->dim, width = p->t1 - p->t0 <= FEW ? WIDE_PANEL : PANEL;
-  for (long j = 0; j < p->n; j += width) {
-    long n = least(width, p->n - j), from = p->t0 + most(0, j + 1 - p->seen) * b->job->group;
-    rz_pack_keys(b->panel, width, &b->keys, p->first + j, n);
-    rz_tiles(p->t1 - from, (n + VL - 1) / VL, dim, b->q + from * dim, dim, b->panel, width,
+// `next` is the part whose keys are read after these, or NULL.
+static void score_part(const row_block *b, const key_part *p, const key_part *next) {
+  long dim = b->job->dim, m = p->t1 - p->t0;
+  if (m <= FEW) {
+    rows_ahead ahead[2] = {rz_rows_ahead(&b->values, p->first, p->n), rz_rows_ahead(&b->keys, next ? next->first : 0, next ? next->n : 0)};
+    rz_score_few(m, b->scores + p->t0 * SCORE_STRIDE + p->column, SCORE_STRIDE, b->q + p->t0 * dim, &b->keys, p->first, p->n, ahead);
+    return;
+  }
+  for (long j = 0; j < p->n; j += PANEL) {
+    long n = least(PANEL, p->n - j), from = p->t0 + most(0, j + 1 - p->seen) * b->job->group;
+    rz_pack_keys(b->panel, PANEL, &b->keys, p->first + j, n);
+    rz_tiles(p->t1 - from, (n + VL - 1) / VL, dim, b->q + from * dim, dim, b->panel, PANEL,
              b->scores + from * SCORE_STRIDE + p->column + j, SCORE_STRIDE, 0);
   }
 }
@@ -71,22 +78,56 @@ static void weigh_part(const row_block *b, const key_part *p, float *to, int loa
   }
 }
 
-// scores become exp(scores · scale - max); *total is their sum by j mod 16. Reads and writes up to 15 floats past n.
-static void soften(float *scores, long n, float scale, float *max, float *total) {
+// The first n lanes of x, `fill` in the others.
+INLINE vf keep(vf x, long n, float fill) {
+  float all[VL];
+  store(all, x);
+  return load_upto(all, n, fill);
+}
+
+// The maximum of scores · scale, lane by lane.
+INLINE vf top_lanes(const float *scores, long n, float scale) {
   vf top = splat(-INFINITY);
+  long j = 0;
+  for (; j + VL <= n; j += VL) top = max_v(load(scores + j) * scale, top);
+  return j < n ? max_v(keep(load(scores + j) * scale, n - j, -INFINITY), top) : top;
+}
+
+// scores become exp(scores · scale - max); their sum by j mod 16. Reads and writes up to 15 floats past n.
+INLINE lanes16 soften(float *scores, long n, float scale, float max) {
   lanes16 sum = {};
-  for (long j = 0; j < n; j += VL) top = max_v(load_upto(scores + j, n - j, -INFINITY) * scale, top);
-  *max = max_lanes(top);
-  for (long j = 0; j < n; j += LANES) {
+  long j = 0;
+  for (; j + LANES <= n; j += LANES)
 UNROLL
     for (int i = 0; i < PARTS; i++) {
-      long at = j + i * VL;
-      vf p = exp_v(load_upto(scores + at, n - at, -INFINITY) * scale - *max);
-      store(scores + at, p);
+      vf p = exp_v(load(scores + j + i * VL) * scale - max);
+      store(scores + j + i * VL, p);
       sum.part[i] += p;
     }
+  if (j == n) return sum;
+UNROLL
+  for (int i = 0; i < PARTS; i++) {
+    vf p = keep(exp_v(load(scores + j + i * VL) * scale - max), n - j - i * VL, 0);
+    store(scores + j + i * VL, p);
+    sum.part[i] += p;
   }
-  *total = sum_lanes(sum);
+  return sum;
+}
+
+// Weights, maximum and sum of VL queries from t on; those past the last one, or with no key in the block, come out as anything.
+static void soften_queries(const row_block *b, long t, long low, float *max, float *total) {
+  const attention_job *j = b->job;
+  long count = least(VL, b->rows * j->group - t), n[VL];
+  float *scores = b->scores + t * SCORE_STRIDE, scale = j->scale;
+  vf top[VL];
+  lanes16 sum[VL];
+  for (long i = 0; i < VL; i++) {
+    n[i] = i < count ? least(KEY_BLOCK, b->seen[t + i] - low) : 0;
+    top[i] = top_lanes(scores + i * SCORE_STRIDE, n[i], scale);
+  }
+  store(max + t, max_lanes_each(top));
+  for (long i = 0; i < VL; i++) sum[i] = n[i] > 0 ? soften(scores + i * SCORE_STRIDE, n[i], scale, max[t + i]) : (lanes16){};
+  store(total + t, sum_lanes_each(sum));
 }
 
 // Takes the results of one more key block of query t into those of the blocks before it.
@@ -102,18 +143,33 @@ static void merge(const row_block *b, long t) {
   b->max[t] = top;
 }
 
-// Calls `part` for the keys of block [low, low + KEY_BLOCK) that lie in the rows' own segments, one causal run of rows after another.
-static void own_parts(const row_block *b, long low, float *to, int load_c) {
+// The keys of block [low, low + KEY_BLOCK) in the own segments of the causal run of rows from row i on; returns where the run ends.
+static long own_part(const row_block *b, long low, long i, key_part *p) {
   const attention_job *j = b->job;
   const int32_t *start = j->start + b->row, *length = j->length + b->row;
-  long from = most(low - b->prefix, 0), end = low + KEY_BLOCK - b->prefix; // of the own segment
-  for (long i = 0, next; i < b->rows; i = next) {
-    for (next = i + 1; next < b->rows && start[next] == start[i] && length[next] == length[next - 1] + 1;) next++;
-    long n = least(end, length[next - 1]) - from, first = i + most(0, from + 1 - length[i]); // rows before see none of these
-    if (n <= 0) continue;
-    key_part p = {first * j->group, next * j->group, start[i] + from, n, b->prefix + from - low, length[first] - from};
-    if (to) weigh_part(b, &p, to, load_c);
-    else score_part(b, &p);
+  long from = most(low - b->prefix, 0), end = low + KEY_BLOCK - b->prefix, next = i + 1; // from, end: in the own segment
+  while (next < b->rows && start[next] == start[i] && length[next] == length[next - 1] + 1) next++;
+  long first = i + least(most(0, from + 1 - length[i]), next - 1 - i); // rows before see none of these
+  *p = (key_part){first * j->group, next * j->group, start[i] + from, least(end, length[next - 1]) - from, b->prefix + from - low, length[first] - from};
+  return next;
+}
+
+static void score_own(const row_block *b, long low) {
+  key_part p, ahead;
+  long end = own_part(b, low, 0, &p);
+  for (int last = 0; !last; p = ahead) {
+    last = end == b->rows; // then the first run's next block is read after this one
+    if (last) own_part(b, low + KEY_BLOCK, 0, &ahead);
+    else end = own_part(b, low, end, &ahead);
+    if (p.n > 0) score_part(b, &p, ahead.n > 0 ? &ahead : NULL);
+  }
+}
+
+static void weigh_own(const row_block *b, long low, float *to, int load_c) {
+  key_part p;
+  for (long i = 0; i < b->rows;) {
+    i = own_part(b, low, i, &p);
+    if (p.n > 0) weigh_part(b, &p, to, load_c);
   }
 }
 
@@ -122,16 +178,13 @@ static void key_block(const row_block *b, long low) {
   long shared = least(b->prefix - low, KEY_BLOCK);
   key_part p = {0, b->rows * j->group, b->prefix_start + low, shared, 0, shared};
   float *to = low ? b->own : b->sums, *max = low ? b->own_max : b->max, *total = low ? b->own_total : b->total;
-  if (shared > 0) score_part(b, &p);
-  if (shared < KEY_BLOCK) own_parts(b, low, NULL, 0);
-  for (long t = 0; t < b->rows * j->group; t++) {
-    long n = least(b->prefix + j->length[b->row + t / j->group] - low, KEY_BLOCK);
-    if (n > 0) soften(b->scores + t * SCORE_STRIDE, n, j->scale, max + t, total + t);
-  }
+  if (shared > 0) score_part(b, &p, NULL);
+  if (shared < KEY_BLOCK) score_own(b, low);
+  for (long t = 0; t < b->rows * j->group; t += VL) soften_queries(b, t, low, max, total);
   if (shared > 0) weigh_part(b, &p, to, 0);
-  if (shared < KEY_BLOCK) own_parts(b, low, to, shared > 0);
+  if (shared < KEY_BLOCK) weigh_own(b, low, to, shared > 0);
   for (long t = 0; low && t < b->rows * j->group; t++)
-    if (b->prefix + j->length[b->row + t / j->group] > low) merge(b, t);
+    if (b->seen[t] > low) merge(b, t);
 }
 
 static void attend(const row_block *b, long kv) {
@@ -139,14 +192,18 @@ static void attend(const row_block *b, long kv) {
   long dim = j->dim, group = j->group, longest = 0, ldt = round_to(dim, VL);
   for (long r = 0; r < b->rows; r++) {
     memcpy(b->q + r * group * dim, j->q + ((b->row + r) * j->heads + kv * group) * dim, (size_t)(group * dim) * sizeof(float));
-    longest = most(longest, b->prefix + j->length[b->row + r]);
+    long seen = b->prefix + j->length[b->row + r];
+    for (long g = 0; g < group; g++) b->seen[r * group + g] = (int32_t)seen;
+    longest = most(longest, seen);
   }
   for (long low = 0; low < longest; low += KEY_BLOCK) key_block(b, low);
-  for (long t = 0; t < b->rows * group; t++) {
-    long at = (b->row + t / group) * j->heads + kv * group + t % group;
-    j->lse[at] = b->max[t] + log_positive(b->total[t]);
-    for (long e = 0; e < dim; e += VL) store_upto(j->out + at * dim + e, load(b->sums + t * ldt + e) / b->total[t], dim - e);
-  }
+  for (long r = 0, t = 0; r < b->rows; r++)
+    for (long g = 0; g < group; g++, t++) {
+      long at = (b->row + r) * j->heads + kv * group + g;
+      float total = b->total[t], share = 1.0f / total;
+      j->lse[at] = b->max[t] + log_positive(total);
+      for (long e = 0; e < dim; e += VL) store_upto(j->out + at * dim + e, load(b->sums + t * ldt + e) * share, dim - e);
+    }
 }
 
 static void attention_item(void *arg, long item, int thread) {
@@ -156,7 +213,7 @@ static void attention_item(void *arg, long item, int thread) {
   long block = j->block_count - 1 - item / parts, kv = item % parts * j->kv_step, row = j->blocks[block];
   row_block b = {.job = j, .row = row, .rows = j->blocks[block + 1] - row, .prefix = j->prefix_length[row], .prefix_start = j->prefix_start[row]};
   b.max = rz_scratch(j->ctx, thread), b.total = b.max + n, b.own_max = b.total + n, b.own_total = b.own_max + n;
-  b.panel = b.own_total + n;
+  b.seen = (int32_t *)(b.own_total + n), b.panel = b.own_total + 2 * n;
   b.sums = b.panel + WIDE_PANEL * most(dim, KEY_BLOCK), b.own = b.sums + n * ldt;
   b.scores = b.own + n * ldt, b.q = b.scores + n * SCORE_STRIDE;
   for (long end = least(kv + j->kv_step, j->kv_heads); kv < end; kv++) {
@@ -167,7 +224,7 @@ static void attention_item(void *arg, long item, int thread) {
 
 static size_t scratch_floats(const attention_job *j) {
   size_t n = (size_t)round_to(j->queries, LANES), dim = (size_t)j->dim;
-  return n * (4 + 2 * (size_t)round_to(j->dim, VL) + SCORE_STRIDE + dim) + WIDE_PANEL * (size_t)most(j->dim, KEY_BLOCK) + LANES;
+  return n * (5 + 2 * (size_t)round_to(j->dim, VL) + SCORE_STRIDE + dim) + WIDE_PANEL * (size_t)most(j->dim, KEY_BLOCK) + LANES;
 }
 
 // Segments inside the buffer and not empty together; *total is the number of keys of all rows.
@@ -180,13 +237,14 @@ static int check_segments(const attention_job *j, long limit, double *total) {
   return RZ_OK;
 }
 
-// Cuts the rows into blocks of at most `rows` that share a prefix, or without one, their own keys.
+// Cuts the rows into blocks of at most `rows` that share a prefix, or have none: then rows of other sequences make a new block of one that
+// fills a vector of queries.
 static long cut(const attention_job *j, int32_t *blocks, long rows) {
-  long count = 0;
+  long count = 0, few = most(1, LANES / j->group);
   for (long r = 0, first = 0; r < j->rows; r++) {
-    int prefix = j->prefix_length[r] > 0 || (r && j->prefix_length[r - 1] > 0);
-    int same = r && (prefix ? j->prefix_length[r] == j->prefix_length[r - 1] && j->prefix_start[r] == j->prefix_start[r - 1]
-                            : j->start[r] == j->start[r - 1]);
+    int same = r && j->prefix_length[r] == j->prefix_length[first];
+    if (same && j->prefix_length[r]) same = j->prefix_start[r] == j->prefix_start[first];
+    else if (same) same = j->start[r] == j->start[first] || r - first < few;
     if (same && r - first < rows) continue;
     blocks[count++] = (int32_t)r;
     first = r;

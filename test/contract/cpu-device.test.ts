@@ -15,8 +15,8 @@ import { runCase, sameBits } from "./device-runs.ts";
 /** The bits of each op's cases on any CPU with fused multiply-add. */
 const DIGESTS = {
   add: "f699d5f3",
-  attention: "ce07131d",
-  attentionBackward: "73113c8d",
+  attention: "782b8a90",
+  attentionBackward: "121868f5",
   biasBackward: "2d8d5a7e",
   cast: "9c2ed0aa",
   embedding: "c162aaef",

@@ -4,7 +4,7 @@ import { mkdtempSync, rmSync, writeFileSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import type { Device, Buffer as DeviceBuffer } from "../../src/engine/local/device/types.ts";
+import type { Device } from "../../src/engine/local/device/types.ts";
 import { EngineError } from "../../src/util/errors.ts";
 import { attentionCases, attentionExactness } from "./attention-cases.ts";
 import { deviceCases, noise, sampleCase } from "./device-cases.ts";
