@@ -57,8 +57,12 @@ export class ModelHost {
       },
       openTrainer: ({ dir }) => this.#openTrainer(dir),
       sample: (input, report) => this.#sample(input, report),
-      score: ({ handle, data }) => this.#within("scoring", () => this.#find(handle).model.logprobs(data)),
-      forward: ({ handle, data }) => this.#within("a training pass", () => this.#trainer(handle).forward(data)),
+      score: ({ handle, data }) => this.#within("scoring", () => this.#turnOf(handle).model.logprobs(data)),
+      forward: ({ handle, data }) =>
+        this.#within("a training pass", () => {
+          this.#turnOf(handle);
+          return this.#trainer(handle).forward(data);
+        }),
       backward: ({ handle, dLogprobs }) => this.#within("a training pass", () => void this.#trainer(handle).backward(dLogprobs)),
       optimStep: ({ handle, params }) => this.#trainer(handle).optimStep(params),
       resetOptimizer: ({ handle }) => void this.#trainer(handle).resetOptimizer(),
@@ -130,6 +134,12 @@ export class ModelHost {
     return hosted;
   }
 
+  /** A model that is about to work; large scratch memory of the others is given back before. */
+  #turnOf(handle: number): HostedModel {
+    for (const [other, { model }] of this.#models) if (other !== handle) model.trim();
+    return this.#find(handle);
+  }
+
   #trainer(handle: number): TrainerCore {
     const { trainer } = this.#find(handle);
     if (trainer === undefined) throw new EngineError(`internal: model ${handle} does not train`);
@@ -167,7 +177,7 @@ export class ModelHost {
     { handle, prompts, params }: EngineCalls["sample"]["input"],
     report: (progress: ProgressReport) => void,
   ): Promise<Completion[][]> {
-    const { model, dir } = this.#find(handle);
+    const { model, dir } = this.#turnOf(handle);
     const asked = prompts.map((tokens) => ({ tokens }));
     const device = this.#openDevice();
     const tokenizer = this.#tokenizerOf(dir);

@@ -21,6 +21,7 @@ import type { WeightMode, Weights } from "./weights.ts";
 
 /** Scratch memory that `trim` leaves alone, and the largest cache kept for the next call: allocating costs a small model time. */
 const KEPT_BYTES = 256 << 20;
+const KEPT_CACHE_BYTES = 64 << 20;
 
 /** How a model is computed; only `format` changes logprobs. */
 export interface TransformerOptions {
@@ -158,7 +159,7 @@ export class Transformer implements InferenceModel {
     if (spare !== undefined && spare.rows >= rows) return spare;
     spare?.free();
     return new LayeredCache(this.#m, rows, (cache) => {
-      if (this.#spareCache === undefined && cache.rows * this.cacheRowBytes <= KEPT_BYTES) this.#spareCache = cache;
+      if (this.#spareCache === undefined && cache.rows * this.cacheRowBytes <= KEPT_CACHE_BYTES) this.#spareCache = cache;
       else cache.free();
     });
   }
