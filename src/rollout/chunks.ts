@@ -10,6 +10,8 @@ export interface ChunkOptions {
   /** The journal's file. */
   readonly file: string;
   readonly content: JournalContent;
+  /** Which weights the sampler has, where the file's name does not say it. */
+  readonly policy?: string;
   /** Called before each chunk; what it throws ends the call, and the chunks before stay. */
   readonly check: () => void;
   /** Carries out a write of about so many bytes; it may wait for room on the disk and do it again. */
@@ -46,7 +48,7 @@ export async function sampleInChunks(
   options: ChunkOptions,
 ): Promise<Completion[][]> {
   const { file, content } = options;
-  const journal = new RolloutJournal(file, callFingerprint(prompts, params, content), content);
+  const journal = new RolloutJournal(file, callFingerprint(prompts, params, options), content);
   const found: (Completion | undefined)[][] = prompts.map(() => new Array(params.n).fill(undefined));
   let done = 0;
   let tokens = 0;

@@ -26,9 +26,13 @@ const PIECE_BYTES = 1 << 20;
 /** Longest line that is read. A row is at most one prompt's part of a chunk, which chunks.ts bounds. */
 const MAX_LINE_BYTES = 1 << 28;
 
-/** What names a call: a change of any of it draws other completions. */
-export function callFingerprint(prompts: readonly Prompt[], params: SamplingParams, content: JournalContent): string {
-  const hash = createHash("sha256").update(JSON.stringify({ params, content, prompts: prompts.length }));
+/** What names a call: a change of any of it draws other completions. `policy` says which weights are asked. */
+export function callFingerprint(
+  prompts: readonly Prompt[],
+  params: SamplingParams,
+  { content, policy }: { readonly content: JournalContent; readonly policy?: string },
+): string {
+  const hash = createHash("sha256").update(JSON.stringify({ params, content, policy, prompts: prompts.length }));
   for (const { tokens } of prompts) hash.update(`${tokens.length}:`).update(Buffer.from(Int32Array.from(tokens).buffer));
   return hash.digest("hex");
 }

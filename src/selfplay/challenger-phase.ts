@@ -41,9 +41,9 @@ export async function challengerPhase(context: LoopContext, iteration: number, f
 /** Pose, vote (by the frozen Solver), reward, update. */
 async function challengerStep(context: LoopContext, iteration: number, solver: Snapshot, frame: StepFrame) {
   const options = context.config.challenger;
-  const { step, refuse } = frame;
+  const { step, updates, refuse } = frame;
   const seed = (activity: string) => seedFor(context.config, "challenger", iteration, step, activity);
-  const call = { iteration, phase: "challenger", step } as const;
+  const call = { iteration, phase: "challenger", step, updates } as const;
 
   const { prompt, rollouts } = await withSnapshot(context.challenger, (sampler) =>
     poseQuestions(context, sampler, {

@@ -17,6 +17,8 @@ export interface SamplingCall {
   /** What is done, for people and for the journal's name: letters and digits. */
   readonly activity: string;
   readonly content: JournalContent;
+  /** Updates behind the sampler in this phase: with one skipped, a step's completions are others. */
+  readonly updates?: number;
   /** Called when completions are missing that only an earlier state of the sampler could give. */
   readonly refuse?: () => never;
 }
@@ -27,12 +29,13 @@ export function sampleJournalled(
   sampler: Sampler,
   prompts: readonly Prompt[],
   params: SamplingParams,
-  { iteration, phase, step, activity, content, refuse }: SamplingCall,
+  { iteration, phase, step, activity, content, updates, refuse }: SamplingCall,
 ): Promise<Completion[][]> {
   const { journal: dir } = context.store.phase(iteration, phase);
   return sampleInChunks(sampler, prompts, params, {
     file: journalFile(dir, step, activity),
     content,
+    policy: updates === undefined ? undefined : `${updates} updates`,
     refuse,
     check: () => checkInterrupted(context),
     write: (bytes, work) => withRoom(context, { what: `completions (${phase} phase)`, dir, bytes }, work),

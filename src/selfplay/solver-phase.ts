@@ -103,12 +103,12 @@ async function sampleGroups(
   context: LoopContext,
   iteration: number,
   questions: readonly CurriculumQuestion[],
-  { step, refuse }: StepFrame,
+  { step, updates, refuse }: StepFrame,
 ): Promise<Group[]> {
   const { solver, prompts } = context.config;
   const prompts_Q = questions.map(({ question }) => renderSolverPrompt(question, prompts.solver, context.tokenizer));
   const params = samplingParams(context, solver.sampling, solver.groupSize, seedFor(context.config, "solver", iteration, step));
-  const call: SamplingCall = { iteration, phase: "solver", step, activity: "answering", content: "tokens", refuse };
+  const call: SamplingCall = { iteration, phase: "solver", step, activity: "answering", content: "tokens", updates, refuse };
   const completions = await withSnapshot(context.solver, (sampler) =>
     sampleJournalled(context, sampler, prompts_Q, params, call),
   );

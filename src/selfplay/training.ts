@@ -27,7 +27,8 @@ export interface StepFrame {
   readonly done: readonly OptimizerStep[];
   readonly largestNorm: () => number;
   readonly after: (blame: Blame) => (done: readonly OptimizerStep[]) => Promise<void>;
-  /** For sampleJournalled: present when the policy is no longer the one that the step's rollouts come from. */
+  /** For sampleJournalled: updates applied before this step, and, below, a refusal, present when the policy is no longer the one that the step's rollouts come from. */
+  readonly updates: number;
   readonly refuse: (() => never) | undefined;
 }
 
@@ -71,6 +72,8 @@ class Session<M extends TrainingMetrics> {
   #step = 0;
   #done: readonly OptimizerStep[] = [];
   #norms: readonly number[] = [];
+  /** Updates applied before the rollout step in progress. */
+  #applied = 0;
   /** Skipped updates since the last applied one. */
   #streak: SkippedStep[] = [];
 
@@ -105,6 +108,7 @@ class Session<M extends TrainingMetrics> {
     this.#step = step;
     this.#done = (position.done ?? []) as OptimizerStep[];
     this.#norms = (position.norms ?? []) as number[];
+    this.#applied = Number(position.applied);
     this.#history = history;
     await this.#writeHistory();
     this.#checkpoints.startFrom(Number(position.ordinal));
@@ -156,9 +160,11 @@ class Session<M extends TrainingMetrics> {
       done: this.#done,
       largestNorm: () => largestNorm(this.#norms, context.config.run.numbers),
       after: (blame) => (done) => this.#afterUpdate(step, done, blame),
+      updates: this.#applied,
       refuse: this.#done.length === 0 ? undefined : () => this.#refuse(step),
     });
     this.#step = step;
+    this.#applied += this.#done.filter(({ skipped }) => skipped === undefined).length;
     this.#done = [];
     this.#history.push(metrics);
     const row = { step, metrics };
@@ -194,20 +200,26 @@ class Session<M extends TrainingMetrics> {
     const report = `${this.#streak.length} updates in a row were skipped: ${this.#streak.map(describe).join("; ")}`;
     const place = [iteration, phase, first.step, first.update].join("/");
     const { rollbacks } = this.#context;
+    const step = this.#dropLaterJournals(files);
     if (rollbacks.has(place))
       throw new RunError(
         `${report}. It happened a second time from the checkpoint before. Look at these data, lower ${phase}.optimizer.learningRate in ` +
           `${this.#context.store.layout.config}, then: ${this.#context.resumeCommand}`,
       );
     rollbacks.add(place);
-    const newest = this.#checkpoints.store.list()[0];
-    const kept = newest === undefined ? undefined : this.#checkpoints.store.position(newest);
-    const step = Number(kept?.step ?? 0);
-    // A step that the checkpoint stands inside of needs its rollouts; all later ones are made anew.
-    const inside = ((kept?.done ?? []) as unknown[]).length > 0 ? 1 : 0;
-    dropJournals(files.journal, (number) => number > step + inside);
     this.#context.emit({ event: "rollback", iteration, phase, step: step + 1, report });
     throw new Restart(report);
+  }
+
+  /** Rollouts after the newest checkpoint are made anew, for they may be what was bad. Returns the checkpoint's step. */
+  #dropLaterJournals({ journal }: PhaseLayout): number {
+    const newest = this.#checkpoints.store.list()[0];
+    const position = newest === undefined ? undefined : this.#checkpoints.store.position(newest);
+    const step = Number(position?.step ?? 0);
+    // A step that the checkpoint stands inside of needs its rollouts.
+    const inside = ((position?.done ?? []) as unknown[]).length > 0 ? 1 : 0;
+    dropJournals(journal, (number) => number > step + inside);
+    return step;
   }
 
   /** Rollouts of a half-trained step are missing, and the policy they came from is gone: its checkpoint is of no use. */
@@ -232,7 +244,7 @@ class Session<M extends TrainingMetrics> {
 
   #position(): Position {
     const ordinal = this.#step * this.#plan.updates + this.#done.length;
-    return { format: 1, step: this.#step, ordinal, done: this.#done, norms: this.#norms };
+    return { format: 1, step: this.#step, ordinal, applied: this.#applied, done: this.#done, norms: this.#norms };
   }
 
   #warn(message: string): void {

@@ -1,0 +1,227 @@
+// What a run survives inside one process, with doubles around the real engine: bad numbers, a full disk, an interruption anywhere.
+
+import { createHash } from "node:crypto";
+import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
+import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { loadConfig, parseOverride } from "../../src/config/load.ts";
+import { createEngine } from "../../src/engine/create.ts";
+import type { Engine, Snapshot, Trainer } from "../../src/engine/types.ts";
+import { runSelfPlay } from "../../src/selfplay/run.ts";
+import type { RunEvent } from "../../src/store/events.ts";
+import { createRun, openRun } from "../../src/store/runs.ts";
+import { DiskError, InterruptedError, RunError } from "../../src/util/errors.ts";
+import { packageRoot } from "../../src/util/package-root.ts";
+
+const tinyBase = join(packageRoot, "assets", "tiny-base");
+const root = mkdtempSync(join(tmpdir(), "rzero-safety-"));
+afterAll(() => rmSync(root, { recursive: true, force: true }));
+
+const config = () =>
+  loadConfig({
+    recipe: "tiny",
+    overrides: [
+      "iterations=1",
+      "challenger.train=false",
+      "curriculum.poolSize=60",
+      "curriculum.answers=4",
+      "curriculum.band=[0.2, 1]",
+      "solver.steps=4",
+      "solver.questionsPerStep=8",
+      "solver.questionsPerOptimizerStep=8",
+      "solver.groupSize=4",
+      "evaluation.samples=1",
+      "evaluation.greedy=false",
+      "evaluation.referenceLines=false",
+      `evaluation.benches=[{name: held-out, data: ${JSON.stringify(join(root, "bench.jsonl"))}}]`,
+      "engine.threads=1",
+    ].map((text) => parseOverride(`--${text}`)),
+  });
+
+/** Changes what an engine's trainers and snapshots do. */
+interface Meddling {
+  readonly trainer?: (trainer: Trainer) => Partial<Trainer>;
+  readonly snapshot?: (snapshot: Snapshot) => Partial<Snapshot>;
+}
+
+function meddled(engine: Engine, { trainer: ofTrainer, snapshot: ofSnapshot }: Meddling): Engine {
+  const over = <T extends object>(target: T, changes: Partial<T> = {}): T =>
+    new Proxy(target, {
+      get: (object, key) => {
+        const found = key in changes ? Reflect.get(changes, key) : Reflect.get(object, key);
+        return typeof found === "function" ? found.bind(object) : found;
+      },
+    });
+  const snapshot = (one: Snapshot) => over(one, ofSnapshot?.(one));
+  return over(engine, {
+    openSnapshot: async (...args) => snapshot(await engine.openSnapshot(...args)),
+    openTrainer: async (dir) => {
+      const trainer = await engine.openTrainer(dir);
+      return over(trainer, { snapshot: async (...args) => snapshot(await trainer.snapshot(...args)), ...ofTrainer?.(trainer) });
+    },
+  });
+}
+
+/** Starts a run or goes on with it; `stop` interrupts it at an event. */
+async function play(name: string, meddling: Meddling = {}, stop: (event: RunEvent) => boolean = () => false) {
+  const options = { root, config: config(), name, version: "test" };
+  const store = existsSync(join(root, name)) ? openRun(root, name) : createRun(options);
+  const engine = createEngine(store.config.engine);
+  const controller = new AbortController();
+  const events: RunEvent[] = [];
+  const on = (event: RunEvent) => {
+    events.push(event);
+    if (stop(event)) controller.abort();
+  };
+  try {
+    await runSelfPlay({
+      config: store.config,
+      store,
+      engine: meddled(engine, meddling),
+      baseDir: tinyBase,
+      signal: controller.signal,
+      on: (event) => event.event !== "progress" && on(event),
+    });
+    return { events };
+  } catch (error) {
+    return { events, error };
+  } finally {
+    await engine.dispose();
+  }
+}
+
+const sha = (name: string, file: string) =>
+  createHash("sha256")
+    .update(readFileSync(join(root, name, "iteration-01", file)))
+    .digest("hex");
+const outcome = (name: string) =>
+  ["solver/model/model.safetensors", "solver/metrics.jsonl", "curriculum/questions.jsonl", "evaluation/answers.jsonl"].map(
+    (file) => sha(name, file),
+  );
+
+/** NaN instead of the first logprob of one datum, in the calls of forwardBackward that `when` names. */
+function poisoned(when: (call: number) => boolean): Meddling {
+  let call = 0;
+  return {
+    trainer: (trainer) => ({
+      forwardBackward: (data, loss) => {
+        const bad = when(++call) ? data[5] : undefined;
+        return trainer.forwardBackward(data, (logprobs, datum) => {
+          const trained = datum.weights.findIndex((weight) => weight !== 0);
+          return loss(datum === bad ? logprobs.with(trained, Number.NaN) : logprobs, datum);
+        });
+      },
+    }),
+  };
+}
+
+beforeAll(async () => {
+  const lines = readFileSync(join(tinyBase, "evaluation.jsonl"), "utf8").split("\n");
+  writeFileSync(join(root, "bench.jsonl"), lines.slice(0, 12).join("\n"));
+  const { error } = await play("plain");
+  if (error) throw error;
+});
+
+describe("a NaN in training", () => {
+  it("skips the step, names the datum, and the run goes on", async () => {
+    const { events, error } = await play(
+      "one-nan",
+      poisoned((call) => call === 2),
+    );
+    expect(error).toBeUndefined();
+    const skipped = events.filter(({ event }) => event === "step-skipped");
+    expect(skipped).toEqual([
+      {
+        event: "step-skipped",
+        iteration: 1,
+        phase: "solver",
+        step: 2,
+        update: 1,
+        reason: "logprob",
+        value: "NaN",
+        question: expect.any(Number),
+        sample: 1,
+      },
+    ]);
+    const steps = events.flatMap((event) => (event.event === "solver-step" ? event.metrics : []));
+    expect(steps.map(({ skippedUpdates }) => skippedUpdates)).toEqual([undefined, 1, undefined, undefined]);
+    expect(steps.every(({ loss, gradNorm }) => Number.isFinite(loss) && Number.isFinite(gradNorm))).toBe(true);
+    expect(outcome("one-nan")[0]).not.toBe(outcome("plain")[0]);
+  });
+
+  it("three times in a row goes back to the checkpoint; when it was a passing fault, the bytes are those of an undisturbed run", async () => {
+    const { events, error } = await play(
+      "passing",
+      poisoned((call) => call >= 2 && call <= 4),
+    );
+    expect(error).toBeUndefined();
+    expect(events.find(({ event }) => event === "rollback")).toMatchObject({
+      iteration: 1,
+      phase: "solver",
+      step: 2,
+      report: expect.stringMatching(
+        /^3 updates in a row were skipped: iteration 1 solver step 2 \(logprob NaN; question \d+, sample 1\); /,
+      ),
+    });
+    expect(outcome("passing")).toEqual(outcome("plain"));
+  });
+
+  it("in the same place again ends the run, which a healthy machine goes on with", async () => {
+    const { error } = await play(
+      "lasting",
+      poisoned((call) => call >= 2),
+    );
+    expect(error).toBeInstanceOf(RunError);
+    expect((error as Error).message).toMatch(/3 updates in a row.*happened a second time.*rzero resume lasting/s);
+    expect((await play("lasting")).error).toBeUndefined();
+    expect(outcome("lasting")).toEqual(outcome("plain"));
+  });
+});
+
+describe("a full disk", () => {
+  it("pauses the run at a checkpoint and at the model, and the bytes are the same", async () => {
+    const full = () => Promise.reject(new DiskError("x: expected to write it, got ENOSPC: no space left on device.", "ENOSPC"));
+    const left = { save: 1, export: 1 };
+    const { events, error } = await play("full", {
+      trainer: (trainer) => ({
+        saveState: (dir) => (left.save-- > 0 ? full() : trainer.saveState(dir)),
+        exportModel: (dir, options) => (left.export-- > 0 ? full() : trainer.exportModel(dir, options)),
+      }),
+    });
+    expect(error).toBeUndefined();
+    const pauses = events.flatMap((event) => (event.event === "paused" ? [[event.state, event.what]] : []));
+    expect(pauses).toEqual([
+      ["waiting", "a checkpoint"],
+      ["over", "a checkpoint"],
+      ["waiting", "the model"],
+      ["over", "the model"],
+    ]);
+    expect(outcome("full")).toEqual(outcome("plain"));
+  });
+});
+
+describe("an interruption", () => {
+  it("after any step loses no rollout: each completion is made once", async () => {
+    let drawn = 0;
+    const counting: Meddling = {
+      snapshot: (snapshot) => ({
+        sample: (prompts, params, on) => {
+          drawn += prompts.length * params.n;
+          return snapshot.sample(prompts, params, on);
+        },
+      }),
+    };
+    await play("counted", counting);
+    const whole = drawn;
+    drawn = 0;
+    for (const step of [1, 3]) {
+      const stopped = await play("stopped", counting, (event) => event.event === "solver-step" && event.step === step);
+      expect(stopped.error).toBeInstanceOf(InterruptedError);
+      expect(stopped.events.at(-1)).toMatchObject({ event: "interrupted", phase: "solver" });
+    }
+    expect((await play("stopped", counting)).error).toBeUndefined();
+    expect(drawn).toBe(whole);
+    expect(outcome("stopped")).toEqual(outcome("plain"));
+  });
+});
