@@ -128,6 +128,17 @@ describe("a run", () => {
     expect(weights("stopped").equals(weights("whole"))).toBe(true);
   });
 
+  it("SIGTERM ends at its deadline, and the run is as resumable as ever", async () => {
+    const { code, stderr } = await events(["run", "tiny", "--run", "taken", "--grace", "0", ...SMALL], {
+      when: inCurriculum,
+      signal: "SIGTERM",
+    });
+    expect(code).toBe(130);
+    expect(stderr).toMatch(/not done within 0 s; what was finished is saved\. Go on with: rzero resume taken/);
+    expect((await events(["resume", "taken"])).code).toBe(0);
+    expect(weights("taken").equals(weights("whole"))).toBe(true);
+  });
+
   it("kill -9 leaves a run that resumes to the same weights", async () => {
     const { signal } = await events(["run", "tiny", "--run", "killed", ...SMALL], { when: inCurriculum, signal: "SIGKILL" });
     expect(signal).toBe("SIGKILL");
