@@ -1,10 +1,11 @@
 // From a recipe name or a YAML file, a preset and `--a.b=c` overrides to one checked Config. Order, later wins:
 // schema defaults, preset, file, overrides. Knows files and YAML; the keys themselves are schema.ts.
 
-import { existsSync, readdirSync, readFileSync, statSync } from "node:fs";
+import { existsSync, readdirSync } from "node:fs";
 import { basename, dirname, extname, isAbsolute, join, resolve } from "node:path";
 import { isMap, LineCounter, parseDocument, parse as parseYaml } from "yaml";
-import { ConfigError } from "../util/errors.ts";
+import { ConfigError, errorText } from "../util/errors.ts";
+import { readText } from "../util/files.ts";
 import { nearest } from "../util/nearest.ts";
 import { packageRoot } from "../util/package-root.ts";
 import { PRESETS } from "./presets.ts";
@@ -20,7 +21,7 @@ export interface Override {
 /** A configuration before it is checked. */
 type Raw = { [key: string]: unknown };
 
-const MAX_CONFIG_BYTES = 4 * 1024 ** 2;
+const MAX_CONFIG_BYTES = 256 * 1024;
 const FORBIDDEN_KEYS = new Set(["__proto__", "constructor", "prototype"]);
 
 /**
@@ -38,6 +39,15 @@ export function loadConfigFile(file: string, overrides: readonly Override[] = []
 
 /** As `loadConfigFile`, from text. `file` names it in errors, gives the default `name` and anchors relative paths. */
 export function parseConfigText(text: string, file: string, overrides: readonly Override[] = []): Config {
+  try {
+    return parseChecked(text, file, overrides);
+  } catch (error) {
+    if (error instanceof ConfigError) throw error;
+    throw new ConfigError(`${file}: expected a configuration, got YAML that cannot be read (${errorText(error).slice(0, 200)}).`);
+  }
+}
+
+function parseChecked(text: string, file: string, overrides: readonly Override[]): Config {
   const lines = new LineCounter();
   const document = parseDocument(text, { lineCounter: lines, prettyErrors: false });
   const [problem] = document.errors;
@@ -81,12 +91,9 @@ function findRecipe(recipe: string): string {
 
 function readBounded(file: string): string {
   try {
-    const { size } = statSync(file);
-    if (size > MAX_CONFIG_BYTES) throw new ConfigError(`${file}: expected at most ${MAX_CONFIG_BYTES} bytes, got ${size}.`);
-    return readFileSync(file, "utf8");
+    return readText(file, MAX_CONFIG_BYTES);
   } catch (error) {
-    if (error instanceof ConfigError) throw error;
-    throw new ConfigError(`${file}: expected a readable YAML file, got ${(error as NodeJS.ErrnoException).code ?? error}.`);
+    throw new ConfigError(errorText(error));
   }
 }
 

@@ -1,8 +1,7 @@
 // A model directory with fresh random weights, for training from scratch and for benchmarks of a shape.
 // Knows model files; no device, no training.
 
-import { readFileSync } from "node:fs";
-import { DataError } from "../util/errors.ts";
+import { readJsonFile } from "../util/json.ts";
 import { parseModelConfig } from "./local/hf-config.ts";
 import { randomTensors, writeModelDirectory } from "./local/model-files.ts";
 
@@ -31,11 +30,9 @@ export function initialiseModel({ dir, config, where, seed, tokenizerDir }: Init
   });
 }
 
+const MAX_CONFIG_BYTES = 4 << 20;
+
 /** Reads a config.json. Errors: DataError. */
 export function readConfigValue(file: string): unknown {
-  try {
-    return JSON.parse(readFileSync(file, "utf8")) as unknown;
-  } catch (error) {
-    throw new DataError(`${file}: expected a config.json, got ${error instanceof Error ? error.message : error}.`);
-  }
+  return readJsonFile(file, MAX_CONFIG_BYTES);
 }

@@ -8,7 +8,6 @@ import {
   createReadStream,
   existsSync,
   mkdirSync,
-  readFileSync,
   renameSync,
   rmSync,
   statSync,
@@ -20,7 +19,7 @@ import { homedir } from "node:os";
 import { dirname, join, relative } from "node:path";
 import { acquireLock, releaseLock } from "../store/lock.ts";
 import { ConfigError, DataError, EngineError, errorText } from "../util/errors.ts";
-import { writeFileAtomic } from "../util/files.ts";
+import { readText, writeFileAtomic } from "../util/files.ts";
 import { hubRequest } from "./hub-request.ts";
 
 /** How to reach the Hub and where its files are kept. */
@@ -114,6 +113,8 @@ function checkPath({ dataset, revision, path }: HubFile): void {
     throw new ConfigError(`Hub: expected plain names, got "${bad ?? dataset}".`);
 }
 
+const MAX_REF_BYTES = 1000;
+
 interface Place {
   readonly repo: string;
   readonly blobs: string;
@@ -127,7 +128,7 @@ function placeOf({ dataset, revision }: HubFile, { cacheDir }: HubSettings): Pla
 }
 
 function cachedFile({ revision, path }: HubFile, { snapshots, ref }: Place): CachedFile | undefined {
-  const commit = existsSync(ref) ? readFileSync(ref, "utf8").trim() : revision;
+  const commit = existsSync(ref) ? readText(ref, MAX_REF_BYTES).trim() : revision;
   if (!/^[\w.-]+$/.test(commit)) return undefined;
   const file = join(snapshots, commit, path);
   return existsSync(file) ? { file, commit } : undefined;

@@ -2,13 +2,13 @@
 // sizes are bounded before anything is parsed. Knows nothing of benchmarks; columns are the caller's matter.
 // Parquet is read by hyparquet (docs/decisions/2026-11-21-table-readers.md); codecs beyond Snappy come from node:zlib.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { extname } from "node:path";
-import { TextDecoder } from "node:util";
 import * as zlib from "node:zlib";
 import { asyncBufferFromFile, type Compressors, parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
 import { expectObject, type JsonObject, readJsonl } from "../store/jsonl.ts";
 import { ConfigError, DataError, errorText } from "../util/errors.ts";
+import { readText } from "../util/files.ts";
 import type { TableFormat } from "./catalogue.ts";
 import { parseCsv } from "./csv.ts";
 
@@ -22,6 +22,7 @@ export interface TableRow {
 /** Largest CSV or Parquet file that is read, in bytes, and most rows of any table. */
 export const MAX_TABLE_BYTES = 1024 ** 3;
 export const MAX_TABLE_ROWS = 5_000_000;
+const MAX_COLUMNS = 1000;
 
 /** The format by a file's name. Errors: ConfigError for another ending. */
 export function formatOf(file: string): TableFormat {
@@ -56,23 +57,16 @@ function expectSize(file: string): void {
 }
 
 function readCsv(file: string): TableRow[] {
-  const [header, ...records] = parseCsv(decodeUtf8(file), file);
+  const [header, ...records] = parseCsv(readText(file, MAX_TABLE_BYTES), file);
   if (header === undefined) throw new DataError(`${file}: expected a header and rows, got an empty file.`);
+  if (header.fields.length > MAX_COLUMNS)
+    throw new DataError(`${file}:1: expected at most ${MAX_COLUMNS} columns, got ${header.fields.length}.`);
   const twice = header.fields.find((name, index) => header.fields.indexOf(name) !== index);
   if (twice !== undefined) throw new DataError(`${file}:1: expected different column names, got "${twice}" twice.`);
   return records.map(({ fields, line }) => ({
     row: Object.fromEntries(header.fields.map((name, index) => [name, fields[index]])),
     where: `${file}:${line}`,
   }));
-}
-
-function decodeUtf8(file: string): string {
-  try {
-    return new TextDecoder("utf-8", { fatal: true, ignoreBOM: true }).decode(readFileSync(file));
-  } catch (error) {
-    if (error instanceof TypeError) throw new DataError(`${file}: expected UTF-8 text, got other bytes. Convert it to UTF-8.`);
-    throw error;
-  }
 }
 
 async function readParquet(file: string, { required, optional }: WantedColumns): Promise<TableRow[]> {

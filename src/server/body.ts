@@ -3,6 +3,7 @@
 import type { IncomingMessage } from "node:http";
 import { errorText } from "../util/errors.ts";
 import { formatBytes } from "../util/format.ts";
+import { parseJson } from "../util/json.ts";
 import { badRequest, Problem } from "./problem.ts";
 
 /**
@@ -57,8 +58,8 @@ function parse(bytes: Buffer): unknown {
     throw badRequest("body: expected UTF-8, got other bytes.");
   }
   try {
-    return JSON.parse(text);
+    return parseJson(text, "body");
   } catch (error) {
-    throw badRequest(`body: expected JSON, got ${text === "" ? "nothing" : errorText(error)}.`);
+    throw badRequest(errorText(error));
   }
 }

@@ -1,10 +1,13 @@
 // JSON and JSON Lines files: bounded reading with line numbers in every error, and writing that is complete or absent.
 // Knows nothing of runs. A file written here is on the disk (fsync) before it gets its name.
 
-import { closeSync, openSync, readFileSync, readSync, statSync } from "node:fs";
+import { closeSync, openSync, readSync, statSync } from "node:fs";
 import { TextDecoder } from "node:util";
 import { DataError } from "../util/errors.ts";
 import { writeFileAtomic } from "../util/files.ts";
+import { parseJson, readJsonFile } from "../util/json.ts";
+
+export { expectObject, type JsonObject, parseJson, preview } from "../util/json.ts";
 
 /** Largest JSON or JSON Lines file that is read, in bytes. */
 export const MAX_FILE_BYTES = 2 * 1024 ** 3;
@@ -18,21 +21,6 @@ const CHUNK_BYTES = 1 << 20;
 /** What a parser of one line may throw with: it becomes `file:line: expected …, got …`. */
 export type LineParser<T> = (value: unknown, where: string) => T;
 
-/** A JSON object, its values not yet checked. */
-export type JsonObject = Record<string, unknown>;
-
-/** The value as a JSON object. Errors: DataError naming `where`. */
-export function expectObject(value: unknown, where: string): JsonObject {
-  if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as JsonObject;
-  throw new DataError(`${where}: expected a JSON object {…}, got ${preview(value)}.`);
-}
-
-/** A short rendering of a value for an error message. */
-export function preview(value: unknown): string {
-  const text = value === undefined ? "nothing" : JSON.stringify(value);
-  return text.length > 80 ? `${text.slice(0, 77)}…` : text;
-}
-
 /**
  * Reads a JSON Lines file ("-" reads standard input). Blank lines are skipped. `growing`: the file is a log that a killed
  * process may have left with a partial last line, which is then left out.
@@ -40,25 +28,15 @@ export function preview(value: unknown): string {
  */
 export function readJsonl<T>(file: string, parse: LineParser<T>, options: { growing?: boolean } = {}): T[] {
   const rows: T[] = [];
-  forEachLine(file, (line, number, complete) => {
-    if (line.trim() === "" || (options.growing && !complete)) return;
+  forEachLine(file, options.growing ?? false, (line, number) => {
+    if (line.trim() === "") return;
     const where = `${file === "-" ? "standard input" : file}:${number}`;
     rows.push(parse(parseJson(line, where), where));
   });
   return rows;
 }
 
-/** Parses one JSON text. Errors: DataError naming `where`. */
-export function parseJson(text: string, where: string): unknown {
-  try {
-    return JSON.parse(text) as unknown;
-  } catch (error) {
-    const reason = error instanceof Error ? error.message.replace(/\s+/g, " ") : String(error);
-    throw new DataError(`${where}: expected JSON, got ${preview(text.slice(0, 80))} (${reason.slice(0, 120)}).`);
-  }
-}
-
-function forEachLine(file: string, visit: (line: string, number: number, complete: boolean) => void): void {
+function forEachLine(file: string, growing: boolean, visit: (line: string, number: number) => void): void {
   const descriptor = openForReading(file);
   try {
     const decoder = new TextDecoder("utf-8", { fatal: true });
@@ -69,15 +47,16 @@ function forEachLine(file: string, visit: (line: string, number: number, complet
     for (;;) {
       const bytes = readChunk(descriptor, chunk);
       total += bytes;
+      if (bytes === 0 && growing) return; // also when the tail was cut inside a character
       if (total > MAX_FILE_BYTES)
         throw new DataError(`${file}: expected at most ${MAX_FILE_BYTES} bytes, got more. Split the file.`);
       rest += decode(decoder, chunk.subarray(0, bytes), bytes > 0, `${file}:${number + 1}`);
       const lines = rest.split("\n");
       rest = lines.pop() ?? "";
-      for (const line of lines) visit(boundedLine(line, `${file}:${++number}`), number, true);
+      for (const line of lines) visit(boundedLine(line, `${file}:${++number}`), number);
       boundedLine(rest, `${file}:${number + 1}`);
       if (bytes > 0) continue;
-      if (rest !== "") visit(rest, number + 1, false);
+      if (rest !== "") visit(rest, number + 1);
       return;
     }
   } finally {
@@ -124,16 +103,7 @@ function readChunk(descriptor: number, chunk: Buffer): number {
 
 /** Reads one JSON document. Errors: DataError for a missing, oversized or malformed file. */
 export function readJson(file: string): unknown {
-  let text: string;
-  try {
-    const { size } = statSync(file);
-    if (size > MAX_JSON_BYTES) throw new DataError(`${file}: expected at most ${MAX_JSON_BYTES} bytes, got ${size}.`);
-    text = readFileSync(file, "utf8");
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw new DataError(`${file}: expected a readable file, got ${(error as NodeJS.ErrnoException).code ?? error}.`);
-  }
-  return parseJson(text, file);
+  return readJsonFile(file, MAX_JSON_BYTES);
 }
 
 /** Writes one JSON document, durably; floats keep every digit. */

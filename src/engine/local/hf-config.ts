@@ -2,9 +2,10 @@
 // Knows the families qwen3, qwen2 and llama, with the old RoPE keys (rope_theta, rope_scaling) and the new one (rope_parameters).
 // It knows no tensor and no device. Source: the configuration classes of transformers 4 and 5.
 
-import { readFileSync, statSync } from "node:fs";
+import { statSync } from "node:fs";
 import { join } from "node:path";
-import { DataError } from "../../util/errors.ts";
+import { DataError, errorText } from "../../util/errors.ts";
+import { expectObject, preview, readJsonFile } from "../../util/json.ts";
 import { readModelDirectory } from "./model-directory.ts";
 
 /** Model families, by `model_type`. */
@@ -194,29 +195,13 @@ function asObject(value: unknown, where: string): Json {
 }
 
 function readJsonObject(path: string): Json {
-  let text: string;
   try {
-    const bytes = statSync(path).size;
-    if (bytes > MAX_CONFIG_BYTES) throw bad(path, `at most ${MAX_CONFIG_BYTES} bytes`, bytes, "This is no configuration file.");
-    text = readFileSync(path, "utf8");
+    return expectObject(readJsonFile(path, MAX_CONFIG_BYTES), path);
   } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw bad(
-      path,
-      "a readable file",
-      (error as NodeJS.ErrnoException).code,
-      "A model directory holds config.json, *.safetensors and tokenizer.json.",
-    );
-  }
-  try {
-    return asObject(JSON.parse(text), path);
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw bad(path, "JSON", (error as Error).message, "The file is damaged.");
+    throw new DataError(`${errorText(error)} A model directory holds config.json, *.safetensors and tokenizer.json.`);
   }
 }
 
 function bad(where: string, expected: string, got: unknown, hint: string): DataError {
-  const shown = got === undefined ? "nothing" : JSON.stringify(got).slice(0, 200);
-  return new DataError(`${where}: expected ${expected}, got ${shown}. ${hint}`);
+  return new DataError(`${where}: expected ${expected}, got ${preview(got)}. ${hint}`);
 }

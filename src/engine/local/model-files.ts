@@ -2,10 +2,11 @@
 // It reads one tensor at a time, so a model needs its own size of memory and no more. It knows no device.
 // Source: the layout that transformers' save_pretrained writes.
 
-import { existsSync, readdirSync, readFileSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, rmSync } from "node:fs";
 import { dirname, join, resolve } from "node:path";
 import { DataError } from "../../util/errors.ts";
 import { makeDirectory, readBytes, writeFileAtomic } from "../../util/files.ts";
+import { expectObject, preview, readJsonFile } from "../../util/json.ts";
 import { rngFrom } from "../../util/rng.ts";
 import type { ModelConfig } from "./hf-config.ts";
 import { type ParameterSpec, parameterSpecs } from "./parameters.ts";
@@ -152,20 +153,15 @@ function writeJson(path: string, value: unknown): void {
 
 function readShards(dir: string): Map<string, TensorInfo> {
   const path = join(dir, INDEX);
-  const bytes = statSync(path, { throwIfNoEntry: false })?.size;
-  if (bytes === undefined) {
+  if (!existsSync(path)) {
     throw new DataError(`${dir}: expected ${SINGLE} or ${INDEX}, got neither. Convert other weight formats with transformers.`);
   }
-  if (bytes > MAX_INDEX_BYTES)
-    throw new DataError(`${path}: expected at most ${MAX_INDEX_BYTES} bytes, got ${bytes}. This is no index.`);
-  const weightMap = parseWeightMap(readFileSync(path, "utf8"), path);
+  const { weight_map: weightMap } = expectObject(readJsonFile(path, MAX_INDEX_BYTES), path);
   const headers = new Map<string, Map<string, TensorInfo>>();
   const tensors = new Map<string, TensorInfo>();
-  for (const [name, file] of Object.entries(weightMap)) {
+  for (const [name, file] of Object.entries(expectObject(weightMap, `${path} weight_map`))) {
     if (typeof file !== "string" || dirname(file) !== "." || !file.endsWith(".safetensors")) {
-      throw new DataError(
-        `${path} ${name}: expected a file name *.safetensors, got ${JSON.stringify(file)}. The index is damaged.`,
-      );
+      throw new DataError(`${path} ${name}: expected a file name *.safetensors, got ${preview(file)}. The index is damaged.`);
     }
     const header = headers.get(file) ?? readSafetensorsHeader(join(dir, file));
     headers.set(file, header);
@@ -175,16 +171,4 @@ function readShards(dir: string): Map<string, TensorInfo> {
     tensors.set(name, info);
   }
   return tensors;
-}
-
-function parseWeightMap(text: string, path: string): Record<string, unknown> {
-  try {
-    const map = (JSON.parse(text) as { weight_map?: unknown } | null)?.weight_map;
-    if (typeof map === "object" && map !== null) return map as Record<string, unknown>;
-  } catch {
-    // Falls through: no JSON and no weight_map are the same to the reader.
-  }
-  throw new DataError(
-    `${path}: expected JSON with a weight_map, got ${JSON.stringify(text.slice(0, 80))}. The index is damaged.`,
-  );
 }

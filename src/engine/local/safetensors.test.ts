@@ -112,8 +112,8 @@ describe("damaged files are refused in one line", () => {
   });
 
   it.each([
-    ["no JSON", "{", "a JSON header"],
-    ["an array", "[]", "a JSON object as header"],
+    ["no JSON", "{", "header: expected JSON"],
+    ["an array", "[]", "header: expected a JSON object"],
     ["an unknown dtype", { a: tensor(0, 40, [10], "F33") }, 'a known dtype, got "F33"'],
     ["a negative size", { a: tensor(0, 40, [-10]) }, "a shape of non-negative integers"],
     ["a shape of other size", { a: tensor(0, 40, [11]) }, "44 bytes for F32 [11], got 40"],

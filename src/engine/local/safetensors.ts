@@ -5,6 +5,7 @@
 import { closeSync, fstatSync, openSync, readSync } from "node:fs";
 import { DataError } from "../../util/errors.ts";
 import { type FileSum, replaceFile } from "../../util/files.ts";
+import { expectObject, parseJson, preview } from "../../util/json.ts";
 import { decodeFloats, encodeFloats, type FloatDType } from "./float-formats.ts";
 
 /** Where one tensor lies. */
@@ -113,30 +114,22 @@ function encodeHeader(tensors: readonly TensorToWrite[], dtype: FloatDType): Uin
 }
 
 function parseHeader(text: string, path: string, dataStart: number): TensorInfo[] {
-  let header: unknown;
-  try {
-    header = JSON.parse(text);
-  } catch (error) {
-    throw bad(path, "a JSON header", JSON.stringify((error as Error).message.slice(0, 120)));
-  }
-  if (typeof header !== "object" || header === null || Array.isArray(header))
-    throw bad(path, "a JSON object as header", JSON.stringify(text.slice(0, 80)));
-  return Object.entries(header)
+  return Object.entries(expectObject(parseJson(text, `${path} header`), `${path} header`))
     .filter(([name]) => name !== "__metadata__")
     .map(([name, entry]) => parseEntry(name, entry, path, dataStart));
 }
 
 function parseEntry(name: string, entry: unknown, path: string, dataStart: number): TensorInfo {
   const { dtype, shape, data_offsets: offsets } = (entry ?? {}) as { dtype?: unknown; shape?: unknown; data_offsets?: unknown };
-  const where = `${path} ${name}`;
-  if (typeof dtype !== "string" || ELEMENT_BYTES[dtype] === undefined) throw bad(where, "a known dtype", JSON.stringify(dtype));
-  if (!isSizes(shape)) throw bad(where, "a shape of non-negative integers", JSON.stringify(shape));
+  const where = `${path} ${name.slice(0, 100)}`;
+  if (typeof dtype !== "string" || !Object.hasOwn(ELEMENT_BYTES, dtype)) throw bad(where, "a known dtype", preview(dtype));
+  if (!isSizes(shape)) throw bad(where, "a shape of non-negative integers", preview(shape));
   if (!isSizes(offsets) || offsets.length !== 2 || offsets[1] < offsets[0]) {
-    throw bad(where, "data_offsets [begin, end]", JSON.stringify(offsets));
+    throw bad(where, "data_offsets [begin, end]", preview(offsets));
   }
   const bytes = offsets[1] - offsets[0];
   const expected = elements(shape) * ELEMENT_BYTES[dtype];
-  if (bytes !== expected) throw bad(where, `${expected} bytes for ${dtype} [${shape.join(", ")}]`, `${bytes}`);
+  if (bytes !== expected) throw bad(where, `${expected} bytes for ${dtype} [${shape.slice(0, 8).join(", ")}]`, `${bytes}`);
   return { name, dtype, shape, path, begin: dataStart + offsets[0], bytes };
 }
 

@@ -3,15 +3,25 @@
 // Departures from transformers: `encode` never adds special tokens by itself (a chat template writes them as text, so a
 // BOS cannot come twice), and `decode` never tidies spaces, so that text is what the tokens say.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { Template } from "@huggingface/jinja";
 import { Tokenizer as HuggingFaceTokenizer } from "@huggingface/tokenizers";
-import { DataError } from "../../util/errors.ts";
+import { DataError, errorText } from "../../util/errors.ts";
+import { readText } from "../../util/files.ts";
+import { withinTime } from "../../util/guard.ts";
+import { expectObject, readJsonFile } from "../../util/json.ts";
 import type { ChatMessage, Tokenizer } from "../types.ts";
 import { readModelDirectory } from "./model-directory.ts";
+import { checkTokenizerJson } from "./tokenizer-check.ts";
 
 const LARGEST_FILE_BYTES = 64 * 2 ** 20;
+const LARGEST_TEMPLATE_BYTES = 2 ** 20;
+/** Longest rendered prompt in characters, without what its messages bring. */
+const LARGEST_PROMPT = 2 ** 20;
+/** Time granted for reading a byte of tokenizer.json and for working on a character of text, beyond what it takes by ten. */
+const MS_PER_BYTE = 1 / 16_000;
+const MS_PER_CHARACTER = 0.01;
 /** Tokens that end a turn in the families we read; they stop a completion when the vocabulary has them as special tokens. */
 const KNOWN_STOP_TOKENS = ["<|im_end|>", "<|endoftext|>", "<|eot_id|>", "<|end_of_text|>"];
 /** Some templates print today's date; a run must not depend on the day it is made. This is Llama 3's own fallback. */
@@ -25,23 +35,8 @@ export interface LocalTokenizer extends Tokenizer {
   pieceText(token: number): string;
 }
 
-function readText(path: string): string {
-  const bytes = statSync(path).size;
-  if (bytes > LARGEST_FILE_BYTES) {
-    throw new DataError(`${path}: expected at most ${LARGEST_FILE_BYTES} bytes, got ${bytes}. Is this a tokenizer file?`);
-  }
-  return readFileSync(path, "utf8");
-}
-
 function readJson(path: string): Json {
-  try {
-    const value: unknown = JSON.parse(readText(path));
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Json;
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw new DataError(`${path}: expected JSON, got ${error instanceof Error ? error.message : error}. Is the file complete?`);
-  }
-  throw new DataError(`${path}: expected a JSON object. Is the file complete?`);
+  return expectObject(readJsonFile(path, LARGEST_FILE_BYTES), path);
 }
 
 function readOptionalJson(path: string): Json {
@@ -57,7 +52,7 @@ function tokenText(value: unknown): string | undefined {
 
 function readChatTemplate(dir: string, config: Json): string | undefined {
   const path = join(dir, "chat_template.jinja");
-  if (existsSync(path)) return readText(path);
+  if (existsSync(path)) return readText(path, LARGEST_TEMPLATE_BYTES);
   const value = config.chat_template;
   if (typeof value === "string") return value;
   if (!Array.isArray(value)) return undefined;
@@ -68,9 +63,10 @@ function readChatTemplate(dir: string, config: Json): string | undefined {
 function compileTemplate(dir: string, source: string | undefined): Template | undefined {
   if (source === undefined) return undefined;
   try {
-    return new Template(source);
+    return withinTime(`${dir} chat template`, 0, () => new Template(source));
   } catch (error) {
-    throw new DataError(`${dir}: expected a chat template that parses, got ${error instanceof Error ? error.message : error}.`);
+    if (error instanceof DataError) throw error;
+    throw new DataError(`${dir}: expected a chat template that parses, got ${errorText(error).slice(0, 200)}.`);
   }
 }
 
@@ -78,6 +74,7 @@ class FileTokenizer implements LocalTokenizer {
   readonly stopTokens: readonly number[];
   readonly vocabSize: number;
   readonly #inner: HuggingFaceTokenizer;
+  readonly #safe: boolean;
   readonly #config: Json;
   readonly #template: Template | undefined;
   readonly #dir: string;
@@ -92,16 +89,23 @@ class FileTokenizer implements LocalTokenizer {
     this.#dir = dir;
     this.#config = readOptionalJson(join(dir, "tokenizer_config.json"));
     const json = readJson(path);
-    try {
-      this.#inner = new HuggingFaceTokenizer(json, this.#config);
-    } catch (error) {
-      throw new DataError(`${path}: expected a tokenizer, got ${error instanceof Error ? error.message : error}.`);
-    }
+    this.#safe = checkTokenizerJson(json, path);
+    this.#inner = this.#run("a tokenizer", statSync(path).size * MS_PER_BYTE, () => new HuggingFaceTokenizer(json, this.#config));
     this.#template = compileTemplate(dir, readChatTemplate(dir, this.#config));
     let largestId = -1;
     for (const id of this.#inner.get_vocab(true).values()) largestId = Math.max(largestId, id);
     this.vocabSize = largestId + 1;
     this.stopTokens = this.#findStopTokens(base);
+  }
+
+  /** Work of the library, under a limit of time where its rules might never end. Errors: DataError. */
+  #run<T>(expected: string, extraMs: number, work: () => T): T {
+    try {
+      return this.#safe ? work() : withinTime(`${this.#dir}: ${expected}`, extraMs, work);
+    } catch (error) {
+      if (error instanceof DataError) throw error;
+      throw new DataError(`${this.#dir}: expected ${expected}, got ${errorText(error).slice(0, 200)}. Its files are damaged.`);
+    }
   }
 
   #findStopTokens(base: string): number[] {
@@ -121,7 +125,8 @@ class FileTokenizer implements LocalTokenizer {
 
   encode(text: string): Int32Array {
     if (text === "") return new Int32Array(0);
-    const { ids } = this.#inner.encode(text, { add_special_tokens: false });
+    const encode = () => this.#inner.encode(text, { add_special_tokens: false });
+    const { ids } = this.#run("text to encode", text.length * MS_PER_CHARACTER, encode);
     const missing = ids.findIndex((id: number) => !Number.isInteger(id));
     if (missing >= 0) {
       const shown = JSON.stringify(text.length > 80 ? `${text.slice(0, 80)}…` : text);
@@ -134,7 +139,9 @@ class FileTokenizer implements LocalTokenizer {
 
   decode(tokens: ArrayLike<number>): string {
     if (tokens.length === 0) return "";
-    return this.#inner.decode(Array.from(tokens), { skip_special_tokens: false, clean_up_tokenization_spaces: false });
+    const options = { skip_special_tokens: false, clean_up_tokenization_spaces: false };
+    const decode = () => this.#inner.decode(Array.from(tokens), options);
+    return this.#run("tokens to decode", tokens.length * MS_PER_CHARACTER, decode);
   }
 
   pieceText(token: number): string {
@@ -143,27 +150,33 @@ class FileTokenizer implements LocalTokenizer {
   }
 
   renderChat(messages: readonly ChatMessage[]): string {
-    if (this.#template === undefined) return this.#leadingSpecial() + messages.map((m) => `${m.role}: ${m.content}`).join("\n");
+    const template = this.#template;
+    if (template === undefined) return this.#leadingSpecial() + messages.map((m) => `${m.role}: ${m.content}`).join("\n");
+    const length = messages.reduce((sum, { content }) => sum + content.length, 0);
+    const values = () => ({
+      messages: messages.map((message) => ({ ...message })),
+      add_generation_prompt: true,
+      bos_token: tokenText(this.#config.bos_token) ?? "",
+      eos_token: tokenText(this.#config.eos_token) ?? "",
+      pad_token: tokenText(this.#config.pad_token) ?? "",
+      date_string: TEMPLATE_DATE,
+    });
     try {
-      return this.#template.render({
-        messages,
-        add_generation_prompt: true,
-        bos_token: tokenText(this.#config.bos_token) ?? "",
-        eos_token: tokenText(this.#config.eos_token) ?? "",
-        pad_token: tokenText(this.#config.pad_token) ?? "",
-        date_string: TEMPLATE_DATE,
-      });
+      const render = () => template.render(values());
+      const text = withinTime(`${this.#dir} chat template`, length * MS_PER_CHARACTER, render);
+      if (text.length <= LARGEST_PROMPT + 100 * length) return text;
+      throw new DataError(`${this.#dir} chat template: expected a prompt, got ${text.length} characters.`);
     } catch (error) {
-      throw new DataError(
-        `${this.#dir}: expected a chat template that renders, got ${error instanceof Error ? error.message : error}.`,
-      );
+      if (error instanceof DataError) throw error;
+      throw new DataError(`${this.#dir}: expected a chat template that renders, got ${errorText(error).slice(0, 200)}.`);
     }
   }
 
   /** What the tokenizer itself would put before a text (a BOS), as text: a prompt without a template must begin with it. */
   #leadingSpecial(): string {
-    const bare = this.#inner.encode("a", { add_special_tokens: false }).tokens;
-    const full = this.#inner.encode("a", { add_special_tokens: true }).tokens;
+    const encode = (special: boolean) => () => this.#inner.encode("a", { add_special_tokens: special }).tokens;
+    const bare = this.#run("text to encode", 0, encode(false));
+    const full = this.#run("text to encode", 0, encode(true));
     const at = full.indexOf(bare[0]);
     return at > 0 ? full.slice(0, at).join("") : "";
   }
