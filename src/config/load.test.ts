@@ -72,9 +72,7 @@ describe("errors name the place and what to do", () => {
 
   it("an unknown recipe or preset", () => {
     expect(errorOf(() => loadConfig({ recipe: "tinny" }))).toContain("Did you mean tiny?");
-    expect(errorOf(() => loadConfig({ recipe: "no/such.yaml" }))).toContain(
-      "no/such.yaml: expected a readable YAML file, got ENOENT",
-    );
+    expect(errorOf(() => loadConfig({ recipe: "no/such.yaml" }))).toContain("no/such.yaml: expected a readable file, got ENOENT");
     expect(errorOf(() => load("preset: papr\n"))).toContain(
       'my.yaml:1:9: preset: expected "paper" or "released" or "improved", got "papr"',
     );

@@ -35,7 +35,7 @@ export function parseQuestion(value: unknown, where: string): BenchQuestion {
   return {
     question,
     answer,
-    id: row.id === undefined ? undefined : String(row.id),
+    id: row.id === undefined || row.id === null ? undefined : plainText(row.id, "id", where),
     choices: row.choices === undefined ? undefined : textList(row.choices, where),
     category: row.category === undefined ? undefined : textField(row.category, "category", where),
     kind: row.kind === undefined ? undefined : textField(row.kind, "kind", where),
@@ -46,6 +46,11 @@ export function parseQuestion(value: unknown, where: string): BenchQuestion {
 function textField(value: unknown, name: string, where: string): string {
   if (typeof value === "string" && value.trim() !== "") return value;
   throw new DataError(`${where}: expected "${name}" to be a non-empty string, got ${preview(value)}.`);
+}
+
+function plainText(value: unknown, name: string, where: string): string {
+  if (typeof value === "string" || typeof value === "number" || typeof value === "boolean") return String(value);
+  throw new DataError(`${where}: expected "${name}" to be a text or a number, got ${preview(value)}.`);
 }
 
 function textList(value: unknown, where: string): string[] {

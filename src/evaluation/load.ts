@@ -9,7 +9,8 @@ import { ConfigError, DataError } from "../util/errors.ts";
 import { type BenchQuestion, parseQuestion } from "./benchmarks.ts";
 import { type BenchmarkSource, type ColumnMap, findBenchmark } from "./catalogue.ts";
 import { fetchFromHub, type HubProgress, type HubSettings, hubSettings } from "./hub.ts";
-import { formatOf, readTable, type TableRow, type WantedColumns } from "./readers.ts";
+import type { WantedColumns } from "./parquet.ts";
+import { formatOf, readTable, type TableRow } from "./readers.ts";
 
 /** A benchmark ready to be asked. */
 export interface Benchmark {
@@ -95,7 +96,7 @@ function toQuestion({ row, where }: TableRow, { columns, grading }: BenchmarkSou
       question: cell(columns.question),
       answer: answerOf(cell(columns.answer), columns.answerForm),
       choices: cell(columns.choices),
-      category: category === undefined ? undefined : String(category),
+      category: typeof category === "number" ? String(category) : category,
       id: cell(columns.id),
       level: cell(columns.level),
     },
@@ -107,7 +108,8 @@ function toQuestion({ row, where }: TableRow, { columns, grading }: BenchmarkSou
 
 /** What cannot be brought into form is left as it is, so that the check of the row names it. */
 function answerOf(cell: unknown, form: ColumnMap["answerForm"]): unknown {
-  if (form === "list" && Array.isArray(cell)) return cell.map(String).join(", ");
+  if (form === "list" && Array.isArray(cell))
+    return cell.map((part) => (typeof part === "object" ? JSON.stringify(part) : String(part))).join(", ");
   if (form !== "after-hashes" || typeof cell !== "string") return cell;
   const at = cell.lastIndexOf("####");
   return at < 0

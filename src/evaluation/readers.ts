@@ -1,16 +1,14 @@
 // Rows of a table file as plain objects, whatever its format: Parquet, JSON Lines or CSV. Every row carries `file:row` for errors, and
 // sizes are bounded before anything is parsed. Knows nothing of benchmarks; columns are the caller's matter.
-// Parquet is read by hyparquet (docs/decisions/2026-11-21-table-readers.md); codecs beyond Snappy come from node:zlib.
 
 import { statSync } from "node:fs";
 import { extname } from "node:path";
-import * as zlib from "node:zlib";
-import { asyncBufferFromFile, type Compressors, parquetMetadataAsync, parquetReadObjects, parquetSchema } from "hyparquet";
 import { expectObject, type JsonObject, readJsonl } from "../store/jsonl.ts";
-import { ConfigError, DataError, errorText } from "../util/errors.ts";
+import { ConfigError, DataError } from "../util/errors.ts";
 import { readText } from "../util/files.ts";
 import type { TableFormat } from "./catalogue.ts";
 import { parseCsv } from "./csv.ts";
+import { readParquet, type WantedColumns } from "./parquet.ts";
 
 /** One row and where it stands, for error messages. */
 export interface TableRow {
@@ -33,17 +31,13 @@ export function formatOf(file: string): TableFormat {
   throw new ConfigError(`${file}: expected a name that ends in .jsonl, .ndjson, .csv or .parquet, got "${ending}".`);
 }
 
-/** Columns that the caller looks at; Parquet reads no others, and names a required one that is absent. */
-export interface WantedColumns {
-  readonly required: readonly string[];
-  readonly optional: readonly string[];
-}
-
 /** All rows of a file. Errors: DataError with file and row for damaged, oversized or missing files. */
 export async function readTable(file: string, format: TableFormat, columns: WantedColumns): Promise<TableRow[]> {
   if (format === "jsonl") return readJsonl(file, (value, where) => ({ row: expectObject(value, where), where }));
   expectSize(file);
-  return format === "csv" ? readCsv(file) : readParquet(file, columns);
+  if (format === "csv") return readCsv(file);
+  const rows = await readParquet(file, columns, MAX_TABLE_ROWS);
+  return rows.map((row, index) => ({ row, where: `${file}:${index + 1}` }));
 }
 
 function expectSize(file: string): void {
@@ -68,43 +62,3 @@ function readCsv(file: string): TableRow[] {
     where: `${file}:${line}`,
   }));
 }
-
-async function readParquet(file: string, { required, optional }: WantedColumns): Promise<TableRow[]> {
-  try {
-    const buffer = await asyncBufferFromFile(file);
-    const metadata = await parquetMetadataAsync(buffer);
-    const rows = Number(metadata.num_rows);
-    if (rows > MAX_TABLE_ROWS) throw new DataError(`${file}: expected at most ${MAX_TABLE_ROWS} rows, got ${rows}.`);
-    const present = parquetSchema(metadata).children.map(({ element }) => element.name);
-    const missing = required.find((column) => !present.includes(column));
-    if (missing !== undefined)
-      throw new DataError(`${file}: expected a column "${missing}", got ${present.join(", ")}. Is it the right file?`);
-    const columns = [...required, ...optional].filter((column) => present.includes(column));
-    const objects = await parquetReadObjects({ file: buffer, metadata, columns, compressors: COMPRESSORS });
-    return objects.map((row, index) => ({ row: plainValues(row), where: `${file}:${index + 1}` }));
-  } catch (error) {
-    if (error instanceof DataError) throw error;
-    throw new DataError(`${file}: expected a whole Parquet file, got: ${errorText(error).slice(0, 200)}. Fetch it again.`);
-  }
-}
-
-/** Whole numbers of 64 bits become numbers, as everywhere else. */
-function plainValues(row: JsonObject): JsonObject {
-  return Object.fromEntries(
-    Object.entries(row).map(([name, value]) => [name, typeof value === "bigint" ? Number(value) : value]),
-  );
-}
-
-type Decompress = (bytes: Uint8Array, options: { maxOutputLength: number }) => Uint8Array;
-
-const bounded = (decompress: Decompress) => (input: Uint8Array, outputLength: number) =>
-  new Uint8Array(decompress(input, { maxOutputLength: Math.max(1, outputLength) }));
-
-// Node 22 has zstd, Node 20 does not: there hyparquet names the codec in its error.
-const zstd = (zlib as { zstdDecompressSync?: Decompress }).zstdDecompressSync;
-
-const COMPRESSORS: Compressors = {
-  GZIP: bounded(zlib.gunzipSync),
-  BROTLI: bounded(zlib.brotliDecompressSync),
-  ...(zstd && { ZSTD: bounded(zstd) }),
-};

@@ -15,7 +15,10 @@ interface ScoreColumn {
 export function runTables(store: RunStore): string {
   const columns = scoreColumns(store);
   if (columns.length === 0) return "";
-  const scores = columns[0].benches.map(({ name }, bench) => scoreTable(name, columns, bench));
+  const scores = columns[0].benches.map(({ name }, bench) => {
+    const asked = columns.filter(({ benches }) => benches[bench]?.name === name);
+    return scoreTable(name, asked, bench);
+  });
   const loop = loopTable(store);
   return [...scores, ...(loop === "" ? [] : [loop])].join("\n\n");
 }
@@ -92,7 +95,7 @@ function loopTable(store: RunStore): string {
 }
 
 function stepsOf<T>(store: RunStore, iteration: number, phase: "challenger" | "solver"): readonly T[] {
-  return store.phaseDone(iteration, phase) ? (store.readDone(iteration, phase).steps as T[]) : [];
+  return store.phaseDone(iteration, phase) ? ((store.readDone(iteration, phase).steps ?? []) as T[]) : [];
 }
 
 function fromTo(from: number | undefined, to: number | undefined, format: (value: number | undefined) => string): string {
@@ -100,5 +103,5 @@ function fromTo(from: number | undefined, to: number | undefined, format: (value
 }
 
 function formatLevel(level: number | undefined): string {
-  return level === undefined ? "–" : level.toFixed(2);
+  return typeof level === "number" ? level.toFixed(2) : "–";
 }

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { CheckpointError, DataError } from "../util/errors.ts";
 import { appendLine, cutTornTail, makeDirectory, syncDirectory, syncTree } from "../util/files.ts";
+import { checkDone, checkSummary } from "./done.ts";
 import { expectObject, type JsonObject, type LineParser, preview, readJson, readJsonl, writeJson, writeJsonl } from "./jsonl.ts";
 import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
 import { acquireLock, checkLock, lockHolder, releaseLock } from "./lock.ts";
@@ -71,7 +72,7 @@ export class RunStore {
   readDone(iteration: number, phase: Phase): JsonObject {
     const { done } = this.phase(iteration, phase);
     try {
-      return expectObject(readJson(done), done);
+      return checkDone(phase, readJson(done), done);
     } catch (error) {
       throw new CheckpointError(
         `${this.name}: expected a finished ${phase} phase of iteration ${iteration}, got: ${(error as Error).message}`,
@@ -163,7 +164,7 @@ export class RunStore {
   /** The summary of a complete run, or undefined. */
   readSummary(): JsonObject | undefined {
     const { done } = this.layout;
-    return existsSync(done) ? expectObject(readJson(done), done) : undefined;
+    return existsSync(done) ? checkSummary(readJson(done), done) : undefined;
   }
 
   state(): RunState {

@@ -106,12 +106,17 @@ export function openRun(root: string, name: string): RunStore {
   const config = loadConfigFile(layout.config);
   const { recipe, created, rzero, node, cpu } = expectObject(readJson(layout.info), layout.info);
   return new RunStore(layout, config, {
-    recipe: String(recipe),
-    created: String(created),
-    rzero: String(rzero),
-    node: String(node),
-    cpu: String(cpu),
+    recipe: textOf(recipe),
+    created: textOf(created),
+    rzero: textOf(rzero),
+    node: textOf(node),
+    cpu: textOf(cpu),
   });
+}
+
+/** A fact of run.json; one that is missing or no text is unknown. */
+function textOf(value: unknown): string {
+  return typeof value === "string" ? value.slice(0, 200) : "unknown";
 }
 
 /** True when a run of that name is there. */

@@ -8,7 +8,7 @@ import { DataError } from "./errors.ts";
  * Limits of the attempts in milliseconds, without what is added for long input. A process that was stopped or starved overruns
  * without fault; work that never ends overruns each time.
  */
-const LIMITS_MS = [100, 200, 500];
+const LIMITS_MS = [100, 150, 300];
 
 const box: { work?: () => unknown } = createContext({ work: undefined });
 const script = new Script("work()");

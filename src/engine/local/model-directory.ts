@@ -1,9 +1,10 @@
 // What a model directory is: a whole model, or a PEFT adapter whose adapter_config.json names its base. Reads and checks that file,
 // refusing what cannot be computed faithfully. It knows no tensor. Source: LoraConfig of peft.
 
-import { existsSync, readFileSync, statSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { isAbsolute, join, resolve } from "node:path";
-import { DataError } from "../../util/errors.ts";
+import { DataError, errorText } from "../../util/errors.ts";
+import { expectObject, preview, readJsonFile } from "../../util/json.ts";
 
 /** A model directory, understood. */
 export interface ModelDirectory {
@@ -88,13 +89,9 @@ function findBase(dir: string, file: string, name: unknown): string {
 
 function readJson(file: string): Record<string, unknown> {
   try {
-    const { size } = statSync(file);
-    if (size > MAX_BYTES) throw new Error(`${size} bytes`);
-    const value = JSON.parse(readFileSync(file, "utf8")) as unknown;
-    if (typeof value === "object" && value !== null && !Array.isArray(value)) return value as Record<string, unknown>;
-    throw new Error("no JSON object");
+    return expectObject(readJsonFile(file, MAX_BYTES), file);
   } catch (error) {
-    throw bad(file, "the configuration of a PEFT adapter", (error as Error).message);
+    throw bad(file, "the configuration of a PEFT adapter", errorText(error));
   }
 }
 
@@ -104,6 +101,5 @@ function positive(value: unknown, file: string, key: string): number {
 }
 
 function bad(file: string, expected: string, got: unknown, hint = "The adapter is damaged or of another kind."): DataError {
-  const shown = got === undefined ? "nothing" : JSON.stringify(got).slice(0, 200);
-  return new DataError(`${file}: expected ${expected}, got ${shown}. ${hint}`);
+  return new DataError(`${file}: expected ${expected}, got ${preview(got)}. ${hint}`);
 }

@@ -46,8 +46,8 @@ function readOptionalJson(path: string): Json {
 /** `"<s>"` or `{ "content": "<s>" }`. */
 function tokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
-  if (typeof value === "object" && value !== null && "content" in value) return String(value.content);
-  return undefined;
+  const content = typeof value === "object" && value !== null ? (value as Json).content : undefined;
+  return typeof content === "string" ? content : undefined;
 }
 
 function readChatTemplate(dir: string, config: Json): string | undefined {
@@ -62,6 +62,11 @@ function readChatTemplate(dir: string, config: Json): string | undefined {
 
 function compileTemplate(dir: string, source: string | undefined): Template | undefined {
   if (source === undefined) return undefined;
+  const huge = /(?<![\w.])\d{7,}/.exec(source);
+  if (huge !== null)
+    throw new DataError(
+      `${dir} chat template: expected no number above 999999, got ${huge[0].slice(0, 40)}. It asks for endless work.`,
+    );
   try {
     return withinTime(`${dir} chat template`, 0, () => new Template(source));
   } catch (error) {
