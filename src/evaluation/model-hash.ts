@@ -2,9 +2,10 @@
 // Knows the files of a Hugging Face model directory, not what they mean.
 
 import { createHash } from "node:crypto";
-import { createReadStream, existsSync, readdirSync, readFileSync } from "node:fs";
+import { createReadStream, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../util/errors.ts";
+import { expectObject, readJsonFile } from "../util/json.ts";
 
 /** SHA-256 in hex. */
 export interface ModelHash {
@@ -56,7 +57,7 @@ async function hashDirectory(dir: string): Promise<ModelHash> {
 function adapterNumbers(dir: string): NamedHash[] {
   const file = join(dir, "adapter_config.json");
   if (!existsSync(file)) return [];
-  const { base_model_name_or_path: _, ...numbers } = JSON.parse(readFileSync(file, "utf8")) as Record<string, unknown>;
+  const { base_model_name_or_path: _, ...numbers } = expectObject(readJsonFile(file, 1 << 20), file);
   return [{ name: "adapter_config.json", hash: createHash("sha256").update(JSON.stringify(numbers)).digest("hex") }];
 }
 
