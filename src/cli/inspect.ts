@@ -11,9 +11,11 @@ import { embeddedFile, withBenchmarks } from "./benchmark-options.ts";
 import { showContamination } from "./contamination.ts";
 import { wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
+import { showVerification } from "./verify.ts";
 
 interface InspectOptions {
   runs?: string;
+  verify?: boolean;
   contamination?: string;
   benchDir?: string;
   ngram: number;
@@ -26,6 +28,7 @@ export function inspectCommand(): Command {
     .description("one run's phases, scores and health")
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
+    .option("--verify", "check every checksum of the run; exit code 1 when a file is damaged")
     .option("--contamination <bench>", "overlap of the run's questions with a benchmark (name of rzero eval, or a file)")
     .option("--bench-dir <dir>", "with --contamination: directory of benchmark files as downloaded; nothing is fetched")
     .option("--ngram <words>", "with --contamination: words of a gram", wholeNumber(1), 8)
@@ -37,6 +40,10 @@ export function inspectCommand(): Command {
 
 async function inspect(name: string, options: InspectOptions): Promise<void> {
   const run = openRun(runsRoot(options.runs), name);
+  if (options.verify) {
+    showVerification(run, options.json ?? false);
+    return;
+  }
   if (options.contamination !== undefined) {
     await withBenchmarks(options.benchDir, (load) =>
       showContamination(run, {

@@ -1,5 +1,7 @@
 // The two streams of a command: results on standard output, everything else on standard error. With --json nothing but JSON
-// goes to standard output. A reader that stops reading (`| head`) ends the program quietly.
+// goes to standard output. A reader that stops reading (`| head`) ends the program quietly. Secrets go to neither.
+
+import { redact } from "../util/secrets.ts";
 
 /** Makes a closed pipe end the program with exit code 0 instead of an error. */
 export function endQuietlyOnClosedPipe(): void {
@@ -12,7 +14,7 @@ export function endQuietlyOnClosedPipe(): void {
 
 /** One line of results. */
 export function print(text: string): void {
-  process.stdout.write(`${text}\n`);
+  process.stdout.write(`${redact(text)}\n`);
 }
 
 /** One JSON value on one line. Numbers keep every digit; a number that is not finite becomes null. */
@@ -27,5 +29,5 @@ export function printJson(value: unknown): void {
 
 /** One line for the person at the terminal; never part of the results. */
 export function say(text: string): void {
-  process.stderr.write(`${text}\n`);
+  process.stderr.write(`${redact(text)}\n`);
 }

@@ -5,6 +5,7 @@ import { Command } from "commander";
 import { createEngine } from "../engine/create.ts";
 import { type OpenAIServerOptions, SERVER_DEFAULTS, serveOpenAI } from "../server/openai.ts";
 import { ConfigError } from "../util/errors.ts";
+import { keepSecret } from "../util/secrets.ts";
 import { engineConfig } from "./engine.ts";
 import { type ModelRef, resolveModel } from "./model-ref.ts";
 import { type DTypeOption, FROZEN_DTYPE_HELP, frozenDType, oneOf, threadCount, wholeNumber } from "./options.ts";
@@ -62,6 +63,7 @@ export function serveCommand(): Command {
 
 async function serve(options: ServeOptions): Promise<void> {
   const apiKey = options.apiKey ?? process.env.RZERO_API_KEY;
+  keepSecret(apiKey);
   if (options.port > 65535) throw new ConfigError(`port: expected at most 65535, got ${options.port}.`);
   const model = resolveModel(options.model, options.runs);
   const label = labelOf(model);

@@ -108,7 +108,12 @@ export function readJson(file: string): unknown {
 
 /** Writes one JSON document, durably; floats keep every digit. */
 export function writeJson(file: string, value: unknown): void {
-  writeFileAtomic(file, `${JSON.stringify(value, undefined, 2)}\n`);
+  writeFileAtomic(file, jsonText(value));
+}
+
+/** A JSON document as `writeJson` writes it. */
+export function jsonText(value: unknown): string {
+  return `${JSON.stringify(value, undefined, 2)}\n`;
 }
 
 /** Writes rows as JSON Lines, durably. */

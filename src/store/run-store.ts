@@ -7,10 +7,22 @@ import { dirname, join } from "node:path";
 import type { Config } from "../config/schema.ts";
 import { CheckpointError, DataError } from "../util/errors.ts";
 import { appendLine, cutTornTail, makeDirectory, syncDirectory, syncTree } from "../util/files.ts";
+import { redact } from "../util/secrets.ts";
 import { checkDone, checkSummary } from "./done.ts";
-import { expectObject, type JsonObject, type LineParser, preview, readJson, readJsonl, writeJson, writeJsonl } from "./jsonl.ts";
+import {
+  expectObject,
+  type JsonObject,
+  jsonText,
+  type LineParser,
+  preview,
+  readJson,
+  readJsonl,
+  writeJson,
+  writeJsonl,
+} from "./jsonl.ts";
 import { PHASES, type Phase, type PhaseLayout, phaseLayout, type RunLayout } from "./layout.ts";
 import { acquireLock, checkLock, lockHolder, releaseLock } from "./lock.ts";
+import { writeManifest } from "./manifest.ts";
 
 /** Facts about how a run was made. */
 export interface RunInfo {
@@ -64,6 +76,7 @@ export class RunStore {
     const { dir, done } = this.phase(iteration, phase);
     checkLock(this.layout.lock);
     if (existsSync(dir)) syncTree(dir);
+    writeManifest(dir, jsonText(summary));
     writeJson(done, summary);
     syncDirectory(dirname(dir));
   }
@@ -130,7 +143,7 @@ export class RunStore {
   /** Appends an event that is a line already. Errors: as appendEvent. */
   appendEventLine(line: string): void {
     checkLock(this.layout.lock);
-    appendLine(this.layout.events, line);
+    appendLine(this.layout.events, redact(line));
   }
 
   /** Tokens of a micro-batch that a lack of memory has forced on the run; undefined when none has. Errors: DataError. */

@@ -12,6 +12,7 @@ import { syncDirectory, writeFileAtomic } from "../util/files.ts";
 import { nearest } from "../util/nearest.ts";
 import { expectObject, readJson, writeJson } from "./jsonl.ts";
 import { checkRunName, runLayout } from "./layout.ts";
+import { checkFormat, RUN_FORMAT } from "./manifest.ts";
 import { type PhaseRef, type RunInfo, type RunState, RunStore } from "./run-store.ts";
 
 /** A run as `rzero list` shows it; `problem` says why it cannot be read. */
@@ -48,7 +49,7 @@ export function createRun(options: { root: string; config: Config; name?: string
   const inside = (path: string) => join(made, basename(path));
   const { info: infoFile, config: configFile } = runLayout(root, "any");
   const header = "# Resolved configuration of this run. `rzero run <this file>` runs it again.\n";
-  writeJson(inside(infoFile), info);
+  writeJson(inside(infoFile), { format: RUN_FORMAT, ...info });
   writeFileAtomic(inside(configFile), header + stringify(config, { lineWidth: 0 }));
   const name = options.name === undefined ? takeFreeName(made, root, info.recipe) : takeName(made, root, options.name);
   syncDirectory(root);
@@ -103,8 +104,11 @@ export function openRun(root: string, name: string): RunStore {
     const hint = close ? `Did you mean ${close}?` : known.length > 0 ? "See rzero list." : "Start one: rzero run.";
     throw new ConfigError(`run: expected a run in ${root}, got "${name}". ${hint}`);
   }
+  refuseLinks(layout.dir);
+  // Before the configuration, whose keys a newer version may have changed.
+  const { format, recipe, created, rzero, node, cpu } = expectObject(readJson(layout.info), layout.info);
+  checkFormat(format, layout.info);
   const config = loadConfigFile(layout.config);
-  const { recipe, created, rzero, node, cpu } = expectObject(readJson(layout.info), layout.info);
   return new RunStore(layout, config, {
     recipe: textOf(recipe),
     created: textOf(created),
@@ -112,6 +116,16 @@ export function openRun(root: string, name: string): RunStore {
     node: textOf(node),
     cpu: textOf(cpu),
   });
+}
+
+/** What a run writes stays in it: no link inside leads elsewhere. Errors: DataError. */
+function refuseLinks(dir: string): void {
+  for (const iteration of ["", ...readdirSync(dir).filter((name) => /^iteration-\d+$/.test(name))])
+    for (const entry of readdirSync(join(dir, iteration), { withFileTypes: true }))
+      if (entry.isSymbolicLink())
+        throw new DataError(
+          `${join(dir, iteration, entry.name)}: expected a file or directory of the run, got a link. Put the files there.`,
+        );
 }
 
 /** A fact of run.json; one that is missing or no text is unknown. */
