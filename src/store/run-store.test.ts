@@ -63,8 +63,8 @@ describe("a run", () => {
     run.openPhase(1, "challenger");
     expect([existsSync(phase.questions), existsSync(phase.metrics)]).toEqual([false, true]);
 
-    run.markDone(1, "challenger", { steps: 8, voteShare: 0.1 + 0.2 });
-    expect(openRun(root, run.name).readDone(1, "challenger")).toEqual({ steps: 8, voteShare: 0.1 + 0.2 });
+    run.markDone(1, "challenger", { steps: [{ reward: 1 }], voteShare: 0.1 + 0.2 });
+    expect(openRun(root, run.name).readDone(1, "challenger")).toEqual({ steps: [{ reward: 1 }], voteShare: 0.1 + 0.2 });
     expect(run.lastDone()).toEqual({ iteration: 1, phase: "challenger" });
     expect(() => run.openPhase(1, "challenger")).toThrow(/internal/);
   });
