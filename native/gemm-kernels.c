@@ -3,6 +3,8 @@
 // vector lanes run over columns, never over k. Knows nothing of blocks, packing or threads.
 #include "gemm.h"
 
+#define LINE (64 / 4 / VL) // vectors in a cache line
+
 typedef struct {
   vf low, high; // floats, or without a dot instruction the even and the odd halves of pairs
 } operand;
@@ -45,19 +47,20 @@ INLINE vf load_b(int format, const char *b, long at) {
   return format == RZ_INT8 ? load_int8((const int8_t *)b + at) : load((const cell *)b + at);
 }
 
-INLINE void tile(int format, int mr, int nv, long steps, const cell *a, const void *panels, long panel_step, float *c, long ldc,
-                 const float *next, int load_c) {
+INLINE void tile(int format, int mr, int nv, long steps, const cell *a, const void *panels, long panel_step, const rz_tile *t) {
   vf acc[MR][8];
-  long bytes = format == RZ_INT8 ? 1 : 4;
+  long bytes = format == RZ_INT8 ? 1 : 4, ld_in = t->ld_in, ld_out = t->ld_out;
   const char *b = panels;
-  for (int i = 0; i < mr; i++) {
-    __builtin_prefetch(next + i * ldc, 1);
-    if (nv > 1 && VL == 16) __builtin_prefetch(next + i * ldc + VL, 1);
-  }
+  const float *in = t->in;
+  for (int i = 0; i < mr; i++)
+    for (int j = 0; j < nv; j += LINE) {
+      if (t->next_in) __builtin_prefetch(t->next_in + i * ld_in + j * VL, 0);
+      __builtin_prefetch(t->next_out + i * ld_out + j * VL, 1);
+    }
 UNROLL
   for (int i = 0; i < mr; i++)
 UNROLL
-    for (int j = 0; j < nv; j++) acc[i][j] = load_c ? load(c + i * ldc + j * VL) : (vf){};
+    for (int j = 0; j < nv; j++) acc[i][j] = in ? load(in + i * ld_in + j * VL) : (vf){};
   for (long p = 0; p < steps; p++, b += NR * bytes, a += mr) {
     operand w[8];
 UNROLL
@@ -69,16 +72,16 @@ UNROLL
       for (int j = 0; j < nv; j++) acc[i][j] = multiply_add(format, x, w[j], acc[i][j]);
     }
   }
+  float *out = t->out;
 UNROLL
   for (int i = 0; i < mr; i++)
 UNROLL
-    for (int j = 0; j < nv; j++) store(c + i * ldc + j * VL, acc[i][j]);
+    for (int j = 0; j < nv; j++) store(out + i * ld_out + j * VL, acc[i][j]);
 }
 
 #define FORM(format, mr, nv)                                                                                                           \
-  static void k_##format##_##mr##_##nv(long steps, const cell *a, const void *b, long panel_step, float *c, long ldc,                 \
-                                       const float *next, int load_c) {                                                               \
-    tile(format, mr, nv, steps, a, b, panel_step, c, ldc, next, load_c);                                                              \
+  static void k_##format##_##mr##_##nv(long steps, const cell *a, const void *b, long panel_step, const rz_tile *t) {                 \
+    tile(format, mr, nv, steps, a, b, panel_step, t);                                                                                 \
   }
 #define FORMS(mr, nv) FORM(RZ_F32, mr, nv) FORM(RZ_BF16, mr, nv) FORM(RZ_INT8, mr, nv)
 #define ROW(mr, wide) FORMS(mr, 1) FORMS(mr, 2) FORMS(mr, wide)

@@ -1,12 +1,15 @@
 // The three matrix products of a linear layer: y = x·wᵀ, dx = dy·w, dw += dyᵀ·x, all as C[M,N] (+)= A[M,K]·B[K,N].
-// Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain by loading C,
-// so tiling, row count and threads cannot change a bit.
-// Loops from the outside (as in BLIS): blocks of k, blocks of rows (A packed, in L2), panels of B (in L1), tiles of A.
+// Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain where it was
+// left, so tiling, row count and threads cannot change a bit.
+// Loops from the outside, after BLIS: columns, rows, blocks of k (A packed, in L2), panels of B (in L1), tiles of A. Between blocks of k
+// sums wait in scratch, tile by tile: rows of C are often a power of two apart, which caches hold badly.
 #include "gemm.h"
 
-#define KC 256 // steps per block: a panel of KC · NR cells stays in L1
-#define A_CELLS (96L * 1024) // of packed A
-#define B_CELLS (256L * 1024) // of packed B
+#define KC 256 // steps per block: a panel of KC · NR cells stays in L1 beside a tile of A
+#define LONGEST 2048 // steps whose B is packed at once
+#define MC (18 * MR) // rows of packed A
+#define NC 512 // columns of packed B
+#define NC_PACKED 1024 // columns between packings of A, when B is packed already
 
 typedef struct {
   rz_context *ctx;
@@ -18,35 +21,44 @@ typedef struct {
   float *c;
   const float *bias;
   int accumulate;
-  long kc, a_cells; // steps per block, scratch for packed A
+  long kc, mc, nc, longest; // the sizes above for this product
+  long a_cells, b_cells, c_cells; // scratch of one thread
   long row_step, col_step, col_items; // an item covers row_step × col_step of C
 } product;
 
-// Rows of A packed for some steps, and what of C they are multiplied into.
+// A block of C while it is computed: rows × columns, by tiles of A that are packed for some steps.
 typedef struct {
   const product *g;
-  long i0, rows, tiles, height, high; // the first `high` tiles have `height` rows, the others one less
-  long p0, steps;
+  long i0, rows, j0, columns;
+  long tiles, height, high; // the first `high` tiles have `height` rows, the others one less
+  long p0, steps; // packed now
+  int first, last; // whether these are the first and the last steps of all
+  int load, store; // whether sums come from C and go to C, or wait in `sums`
   cell *a;
-} row_block;
+  float *sums; // panels of rows × NR
+} block;
 
-static long tile_row(const row_block *b, long t) { return t * b->height - (t > b->high ? t - b->high : 0); }
-static long tile_distance(const row_block *b, long height) { return height * b->steps + VL; }
+static long tile_distance(const block *b, long height) { return height * b->steps + VL; }
 
-static void pack_rows_of_a(row_block *b) {
-  const product *g = b->g;
-  b->tiles = (b->rows + MR - 1) / MR, b->height = (b->rows + b->tiles - 1) / b->tiles, b->high = b->rows - b->tiles * (b->height - 1);
-  long h = b->height, first = b->high * h;
-  rz_pack_tiles(g->format, b->a, tile_distance(b, h), h, h, &g->a, b->i0, first, b->p0, b->steps);
-  if (first == b->rows) return;
-  cell *rest = b->a + b->high * tile_distance(b, h);
-  rz_pack_tiles(g->format, rest, tile_distance(b, h - 1), h - 1, h - 1, &g->a, b->i0 + first, b->rows - first, b->p0, b->steps);
+static void set_tiles(block *b) {
+  b->tiles = (b->rows + MR - 1) / MR;
+  b->height = (b->rows + b->tiles - 1) / b->tiles;
+  b->high = b->rows - b->tiles * (b->height - 1);
 }
 
-// What comes after the last step: int8 scales, the value that was there, the bias.
-static void finish(const product *g, float *c, const float *from, long ldf, long height, long j, long width) {
+static void pack_a(const block *b) {
+  const product *g = b->g;
+  long h = b->height, rows = b->high * h;
+  rz_pack_tiles(g->format, b->a, tile_distance(b, h), h, h, &g->a, b->i0, rows, b->p0, b->steps);
+  if (rows == b->rows) return;
+  cell *rest = b->a + b->high * tile_distance(b, h);
+  rz_pack_tiles(g->format, rest, tile_distance(b, h - 1), h - 1, h - 1, &g->a, b->i0 + rows, b->rows - rows, b->p0, b->steps);
+}
+
+// What comes after the last step: int8 scales, the value that was there, the bias. `width` columns from j on.
+static void finish(const product *g, float *c, const float *from, long ld, long height, long j, long width) {
   const float *scales = g->format == RZ_INT8 ? (const float *)((const char *)g->panels + rz_scales_at(g->n, g->k)) + j : NULL;
-  for (long i = 0; i < height; i++, c += g->n, from += ldf)
+  for (long i = 0; i < height; i++, c += g->n, from += ld)
     for (long q = 0; q < width; q++) {
       float x = scales ? from[q] * scales[q] : from[q];
       if (scales && g->accumulate) x += c[q];
@@ -54,61 +66,95 @@ static void finish(const product *g, float *c, const float *from, long ldf, long
     }
 }
 
-// One tile of C, `width` columns from j on, over the steps of the block.
-static void run_tile(const row_block *b, const cell *a, long i, long height, const void *panel, long panel_step, long j, long width,
-                     const float *next) {
+// One tile of C: `height` rows from row i of the block, `width` columns from j, a multiple of NR from the block's first. `t` says where
+// its sums come from and go to, unless its width is no whole number of vectors or something comes after them: then by way of `part`.
+static void run_tile(const block *b, const cell *a, const void *panel, long panel_step, long j, long width, long height, rz_tile *t) {
   const product *g = b->g;
-  long vectors = (width + VL - 1) / VL;
-  rz_gemm_kernel run = rz_gemm_kernel_of(g->format, height, vectors);
-  float *c = g->c + i * g->n + j;
-  int last = b->p0 + b->steps == g->steps, load_c = g->accumulate || b->p0 > 0;
-  int scaled = g->format == RZ_INT8;
-  if (width % VL == 0 && !scaled) {
-    run(b->steps, a, panel, panel_step, c, g->n, next, load_c);
-    if (last && g->bias) finish(g, c, c, g->n, height, j, width);
+  rz_gemm_kernel run = rz_gemm_kernel_of(g->format, height, (width + VL - 1) / VL);
+  int scaled = g->format == RZ_INT8, after = b->last && (g->bias || scaled), odd = width % VL != 0;
+  if (!(b->store && after) && !(odd && (b->load || b->store))) {
+    run(b->steps, a, panel, panel_step, t);
     return;
   }
   float part[MR * 4 * NR] __attribute__((aligned(64)));
-  long ld = vectors * VL;
-  for (long r = 0; r < height; r++) {
-    memset(part + r * ld, 0, (size_t)ld * sizeof(float));
-    if (load_c && !scaled) memcpy(part + r * ld, c + r * g->n, (size_t)width * sizeof(float));
+  long ld = rz_round_up(width, VL);
+  rz_tile by_part = *t;
+  if (odd && t->in && b->load) {
+    for (long r = 0; r < height; r++) {
+      memset(part + r * ld + ld - VL, 0, VL * sizeof(float));
+      memcpy(part + r * ld, t->in + r * t->ld_in, (size_t)width * sizeof(float));
+    }
+    by_part.in = part, by_part.ld_in = ld;
   }
-  run(b->steps, a, panel, panel_step, part, ld, part, load_c && !scaled);
-  if (scaled || (last && g->bias)) finish(g, c, part, ld, height, j, width);
+  if (b->store) by_part.out = part, by_part.ld_out = ld;
+  run(b->steps, a, panel, panel_step, &by_part);
+  if (!b->store) return;
+  if (after) finish(g, t->out, part, ld, height, j, width);
   else
-    for (long r = 0; r < height; r++) memcpy(c + r * g->n, part + r * ld, (size_t)width * sizeof(float));
+    for (long r = 0; r < height; r++) memcpy(t->out + r * t->ld_out, part + r * ld, (size_t)width * sizeof(float));
 }
 
-// All tiles of the block with the panels of columns [j, j + width).
-static void run_panels(const row_block *b, const void *panel, long panel_step, long j, long width) {
-  for (long t = 0; t < b->tiles; t++) {
-    long i = tile_row(b, t), height = b->height - (t >= b->high);
-    const cell *a = b->a + rz_min(t, b->high) * tile_distance(b, b->height) +
-                    (t > b->high ? (t - b->high) * tile_distance(b, b->height - 1) : 0);
-    const float *here = b->g->c + (b->i0 + i) * b->g->n + j;
-    const float *next = t + 1 < b->tiles ? here + height * b->g->n : b->g->c + b->i0 * b->g->n + j + width;
-    run_tile(b, a, b->i0 + i, height, panel, panel_step, j, width, next);
+// All tiles of the block with the panels of columns [j, j + width), fetching the first cells of what follows on the way.
+static void run_panels(const block *b, const void *panel, long panel_step, const char *following, long j, long width) {
+  const product *g = b->g;
+  float *c = g->c + b->i0 * g->n + j, *sums = b->sums + (j - b->j0) * b->rows;
+  int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
+  long share = following ? (b->steps * NR * 4 / b->tiles + 63) / 64 * 64 : 0;
+  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR};
+  const cell *a = b->a;
+  long height = b->height;
+  for (long at = 0, i = 0; at < b->tiles; at++, i += height) {
+    if (at > 0) a += tile_distance(b, height);
+    height = b->height - (at >= b->high);
+    for (long line = at * share; line < (at + 1) * share; line += 64) __builtin_prefetch(following + line, 0, 2);
+    float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
+    t.in = loads ? in : NULL, t.next_in = loads ? in + height * t.ld_in : NULL;
+    t.out = out, t.next_out = out + height * t.ld_out;
+    run_tile(b, a, panel, panel_step, j, width, height, &t);
   }
 }
 
-// Columns [j0, j0 + nc) of the block. `packed`: panels of these steps in scratch; `lazy`: scratch for one panel, filled as it is needed.
-static void run_columns(row_block *b, long j0, long nc, const cell *packed, cell *lazy) {
+// The block over steps [p0, p0 + steps). `packed`: B in scratch from steps `start` on, `total` steps long. `lazy`: scratch for one panel
+// of B instead, filled when it is needed.
+static void run_steps(block *b, const cell *packed, long start, long total, cell *lazy) {
   const product *g = b->g;
-  pack_rows_of_a(b);
-  long together = g->panels && b->tiles == 1 ? rz_gemm_panels(b->height) : 1;
-  for (long j = j0; j < j0 + nc;) {
-    long width = rz_min(NR * together, j0 + nc - j);
+  pack_a(b);
+  long together = g->panels && b->tiles == 1 && b->load && b->store ? rz_gemm_panels(b->height) : 1;
+  for (long j = b->j0, end = b->j0 + b->columns; j < end;) {
+    long width = rz_min(NR * together, end - j);
     if (width > NR && width < NR * together) width = NR;
     if (g->panels) {
       long at = j * g->steps + b->p0 * NR; // cells, or bytes of int8
       const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
-      run_panels(b, panel, g->steps * NR, j, width);
+      const char *following = g->format == RZ_INT8 || b->tiles == 1 || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
+      run_panels(b, panel, g->steps * NR, following, j, width);
     } else if (lazy) {
       rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
-      run_panels(b, lazy, 0, j, width);
-    } else run_panels(b, packed + (j - j0) * b->steps, 0, j, width);
+      run_panels(b, lazy, 0, NULL, j, width);
+    } else {
+      const cell *panel = packed + (j - b->j0) * total + (b->p0 - start) * NR;
+      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + total * NR) : NULL, j, width);
+    }
     j += width;
+  }
+}
+
+// Rows [i0, i0 + rows), columns [j0, j0 + columns), steps [start, start + total).
+static void run_columns(const product *g, int thread, long i0, long rows, long j0, long columns, long start, long total) {
+  cell *a = rz_scratch(g->ctx, thread), *packed = a + g->a_cells;
+  float *sums = packed + g->b_cells;
+  int once = rows <= g->mc; // then each panel of B is needed only once
+  if (!g->panels && !once) rz_pack_tiles(g->format, packed, total * NR, NR, NR, &g->b, j0, columns, start, total);
+  long blocks = (rows + g->mc - 1) / g->mc, mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
+  for (long i = 0; i < rows; i += mc) {
+    block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .j0 = j0, .columns = columns, .a = a, .sums = sums};
+    set_tiles(&b);
+    for (b.p0 = start; b.p0 < start + total; b.p0 += g->kc) {
+      b.steps = rz_min(g->kc, start + total - b.p0);
+      b.first = b.p0 == 0, b.last = b.p0 + b.steps == g->steps;
+      b.load = b.p0 == start, b.store = b.p0 + b.steps == start + total;
+      run_steps(&b, packed, start, total, once ? packed : NULL);
+    }
   }
 }
 
@@ -116,57 +162,56 @@ static void run_item(void *arg, long item, int thread) {
   const product *g = arg;
   long i0 = item / g->col_items * g->row_step, rows = rz_min(g->row_step, g->m - i0);
   long first = item % g->col_items * g->col_step, cols = rz_min(g->col_step, g->n - first);
-  cell *scratch_a = rz_scratch(g->ctx, thread), *scratch_b = scratch_a + g->a_cells;
-  long most = rz_min(rows, (g->a_cells - 2 * MR * VL) / g->kc / MR * MR), blocks = (rows + most - 1) / most;
-  long mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
-  int once = mc == rows; // then each panel of B is needed only once
-  long nc = g->panels || once ? cols : rz_min(cols, B_CELLS / g->kc / NR * NR);
-  for (long j0 = first; j0 < first + cols; j0 += nc) {
-    long here = rz_min(nc, first + cols - j0);
-    for (long p0 = 0; p0 < g->steps; p0 += g->kc) {
-      long steps = rz_min(g->kc, g->steps - p0);
-      if (!g->panels && !once) rz_pack_tiles(g->format, scratch_b, steps * NR, NR, NR, &g->b, j0, here, p0, steps);
-      for (long i = 0; i < rows; i += mc) {
-        row_block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .p0 = p0, .steps = steps, .a = scratch_a};
-        run_columns(&b, j0, here, scratch_b, once ? scratch_b : NULL);
-      }
-    }
-  }
+  for (long p = 0; p < g->steps; p += g->longest)
+    for (long j = 0; j < cols; j += g->nc)
+      run_columns(g, thread, i0, rows, first + j, rz_min(g->nc, cols - j), p, rz_min(g->longest, g->steps - p));
 }
 
-// Cuts C into items: about four per thread, by rows first, then by columns.
+// Cuts C into row_items × col_items items for the threads at hand: the split that ends first by an estimate in cycles per step. A few
+// items per thread even out threads that are held up; small products are not worth waking many.
 static void cut(product *g) {
-  double work = 2.0 * (double)g->m * (double)g->n * (double)g->k;
-  long threads = rz_threads(g->ctx), wanted = threads == 1 ? 1 : 4 * threads;
-  if (work / 2e6 < (double)wanted) wanted = (long)(work / 2e6) + 1;
-  g->row_step = rz_round_up(g->m, MR), g->col_step = rz_round_up(g->n, NR);
-  if (wanted > 1) {
-    long row_items = rz_min(wanted, (g->m + 8 * MR - 1) / (8 * MR));
-    g->row_step = rz_round_up((g->m + row_items - 1) / row_items, MR);
-    long col_items = rz_min((wanted + row_items - 1) / row_items, (g->n + NR - 1) / NR);
-    g->col_step = rz_round_up((g->n + col_items - 1) / col_items, NR);
-  }
+  const double pack = 0.4; // cycles per packed cell; a step of one row and one panel is one cycle
+  double work = 2.0 * (double)g->m * (double)g->n * (double)g->k, bytes = g->panels ? 4.0 * (double)g->steps * (double)g->n : 0;
+  long threads = rz_threads(g->ctx), most = threads == 1 ? 1 : 4 * threads;
+  most = rz_min(most, (long)(work / 2e6 > bytes / 131072 ? work / 2e6 : bytes / 131072) + 1);
+  long rows = (g->m + MR - 1) / MR, cols = (g->n + NR - 1) / NR; // in tiles and panels
+  double best = 0;
+  for (long r = 1; r <= most && r <= rows; r++)
+    for (long c = 1; c <= most / r && c <= cols; c++) {
+      double high = (double)((rows + r - 1) / r * MR), wide = (double)((cols + c - 1) / c);
+      double item = high * wide + pack * (high * (double)((long)wide * NR / g->nc + 1) + (g->panels ? 0 : wide * NR));
+      double time = item * ((double)((r * c + threads - 1) / threads) + 0.2);
+      if (best > 0 && time >= best) continue;
+      best = time, g->row_step = (rows + r - 1) / r * MR, g->col_step = (cols + c - 1) / c * NR;
+    }
   g->col_items = (g->n + g->col_step - 1) / g->col_step;
+}
+
+static int run_empty(const product *g) {
+  for (long i = 0; i < g->m; i++)
+    for (long j = 0; j < g->n; j++) g->c[i * g->n + j] = (g->accumulate ? g->c[i * g->n + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
+  return RZ_OK;
 }
 
 static int run_product(product *g) {
   if (g->m == 0 || g->n == 0) return RZ_OK;
+  if (g->k == 0) return run_empty(g);
   g->steps = rz_steps(g->format, g->k);
-  if (g->k == 0) {
-    // The empty chain.
-    for (long i = 0; i < g->m; i++)
-      for (long j = 0; j < g->n; j++) g->c[i * g->n + j] = (g->accumulate ? g->c[i * g->n + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
-    return RZ_OK;
+  long longest = rz_round_up(g->panels ? g->steps : LONGEST, NR), parts = (g->steps + longest - 1) / longest;
+  g->longest = rz_round_up((g->steps + parts - 1) / parts, NR);
+  long blocks = (g->longest + KC - 1) / KC;
+  g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = MC, g->nc = g->panels ? NC_PACKED : NC;
+  // Few rows: nothing in L1 is worth coming back to, B is streamed as it lies. Int8 sums are scaled once, so never cut.
+  if (g->format == RZ_INT8 || (g->m <= MR && g->panels)) {
+    g->kc = g->longest;
+    g->mc = rz_min(MC, (MC * KC / g->kc + 1) * MR), g->nc = g->n;
   }
-  long blocks = (g->steps + KC - 1) / KC;
-  g->kc = rz_round_up((g->steps + blocks - 1) / blocks, NR);
-  // A single tile leaves nothing in L1 to come back to: it streams B as it lies. Int8 sums are scaled once, so never cut.
-  if (g->format == RZ_INT8 || (g->m <= MR && g->panels)) g->kc = rz_round_up(g->steps, NR);
-  if (g->format != RZ_INT8) g->kc = rz_min(g->kc, A_CELLS / MR / NR * NR - NR);
-  g->a_cells = A_CELLS > MR * (g->kc + 2 * VL) ? A_CELLS : MR * (g->kc + 2 * VL);
-  size_t cells = (size_t)(g->a_cells + (g->panels ? 0 : B_CELLS));
-  if (rz_reserve(g->ctx, cells * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   cut(g);
+  long mc = rz_min(rz_round_up(g->row_step, MR), g->mc), nc = rz_min(g->col_step, g->nc);
+  g->a_cells = rz_round_up(mc * g->kc + (mc / MR + 2) * VL + VL, 16);
+  g->b_cells = g->panels ? 0 : g->row_step <= g->mc ? g->kc * NR : rz_round_up(g->longest * nc, 16);
+  g->c_cells = g->longest > g->kc ? mc * nc : 0;
+  if (rz_reserve(g->ctx, (size_t)(g->a_cells + g->b_cells + g->c_cells) * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   long row_items = (g->m + g->row_step - 1) / g->row_step;
   rz_parallel(g->ctx, run_item, g, row_items * g->col_items, 2.0 * (double)g->m * (double)g->n * (double)g->k / 16);
   return RZ_OK;

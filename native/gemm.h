@@ -17,9 +17,14 @@
 
 typedef float cell; // 32 bits that only ever move through vectors
 
-// c[height, columns] = (load ? c : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. `next` is where C goes on after
-// this tile, fetched ahead.
-typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, float *c, long ldc, const float *next, int load);
+// out[height, columns] = (in ? in : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. next_in and next_out, where the
+// next tile reads and writes, are fetched ahead.
+typedef struct {
+  const float *in, *next_in;
+  float *out, *next_out;
+  long ld_in, ld_out;
+} rz_tile;
+typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, const rz_tile *tile);
 // Kernel for a tile of `height` rows by `vectors` vectors: 1, 2, or 2·rz_gemm_panels(height).
 rz_gemm_kernel rz_gemm_kernel_of(int format, long height, long vectors);
 // Panels that the widest kernel of this height takes at once: a low tile needs width to keep the multipliers busy.

@@ -5,7 +5,7 @@
 #include <time.h>
 #include <unistd.h>
 
-#define CHAINS (VL == 8 ? 12 : 24) // more than latency × throughput; fewer than registers
+#define CHAINS (VL == 8 ? 12 : 16) // more than latency × throughput; fewer than registers
 #define STEPS 20000
 
 static double seconds_now(void) {
@@ -13,6 +13,9 @@ static double seconds_now(void) {
   clock_gettime(CLOCK_MONOTONIC, &t);
   return (double)t.tv_sec + (double)t.tv_nsec * 1e-9;
 }
+
+// Makes the compiler believe that x is used.
+INLINE void keep(vf x) { __asm__ volatile("" : : "m"(x)); }
 
 typedef struct {
   double seconds;
@@ -26,27 +29,23 @@ INLINE vf step(int format, vf sum, vf a, vf b) {
   return format == RZ_BF16 ? bf16_dot(sum, a, b) : fma_v(a, b, sum);
 }
 
-// G(FL)OP/s of this thread.
+// GFLOP/s of this thread.
 INLINE double chains(int format, double seconds) {
-  vf acc[CHAINS] = {};
-  volatile float one = 0.999f;
-  vf a = splat(one), b = splat(one * 1e-3f);
+  volatile float unknown = 1e-3f; // to the compiler, which would merge equal chains
+  vf acc[CHAINS], a = splat(unknown), b = splat(unknown);
+UNROLL
+  for (int c = 0; c < CHAINS; c++) acc[c] = splat(unknown);
   double start = seconds_now(), spent = 0, rounds = 0;
   while (spent < seconds) {
-    for (long s = 0; s < STEPS; s++) {
-      // Opaque to the compiler: nothing can be moved out of the loop.
-      __asm__ volatile("" : "+m"(*(volatile float *)&one));
+    for (long s = 0; s < STEPS; s++)
 UNROLL
-      for (int c = 0; c < CHAINS / 2; c++) acc[c] = step(format, acc[c], a, b);
-UNROLL
-      for (int c = CHAINS / 2; c < CHAINS; c++) acc[c] = step(format, acc[c], a, b);
-    }
+      for (int c = 0; c < CHAINS; c++) acc[c] = step(format, acc[c], a, b);
     rounds++;
     spent = seconds_now() - start;
   }
-  volatile float sink = 0;
-  for (int c = 0; c < CHAINS; c++) sink += acc[c][0];
-  (void)sink;
+UNROLL
+  for (int c = 1; c < CHAINS; c++) acc[0] += acc[c];
+  keep(acc[0]);
   return rounds * STEPS * CHAINS * VL * (format == RZ_BF16 ? 4 : 2) / spent / 1e9;
 }
 
@@ -76,9 +75,9 @@ static void read_item(void *arg, long item, int thread) {
   for (long i = 0; i + 8 * VL <= job->span; i += 8 * VL)
 UNROLL
     for (int c = 0; c < 8; c++) sum[c] += load(from + i + c * VL);
-  volatile float sink = 0;
-  for (int c = 0; c < 8; c++) sink += sum[c][0];
-  (void)sink;
+UNROLL
+  for (int c = 1; c < 8; c++) sum[0] += sum[c];
+  keep(sum[0]);
 }
 
 double rz_memory_bandwidth(rz_context *ctx, double seconds) {
