@@ -59,29 +59,6 @@ void rz_pack_values(float *to, long width, const head_rows *from, long first, lo
 // Fetches what lies ahead as it goes.
 void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead ahead[2]);
 
-// Two rows interleaved by one element (LOW, HIGH) or by two (LOW2, HIGH2), within blocks of four lanes.
-#if VL == 16
-#define LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
-// Lane blocks 0, 1 (or 2, 3; or 0, 2; or 1, 3) of a, then of b.
-#define BLOCKS01(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
-#define BLOCKS23(a, b) SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
-#define BLOCKS02(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
-#define BLOCKS13(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
-#elif VL == 8
-#define LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
-#else
-#define LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
-#define HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
-#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
-#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
-#endif
-
 // Lane i of the result is the largest lane of x[i], i < VL.
 INLINE vf max_lanes_each(const vf x[VL]) {
   vf y[VL / 4];

@@ -33,34 +33,37 @@ INLINE vf narrow(vf a, vf b) {
 #endif
 }
 
-// VL cells of a row from element `e` on, zeros from its end.
-INLINE vf row_cells(int format, rz_source_kind kind, const rz_source *s, long row, long step) {
+// VL cells of a row from a step on. `inside`: all of them exist; else zeros follow the row's end.
+INLINE vf row_cells(int format, rz_source_kind kind, const rz_source *s, long row, long step, int inside) {
+  long e = format == RZ_F32 ? step : 2 * step, left = s->length - e;
   if (kind == ROWS_BF16) {
-    const bf16 *at = (const bf16 *)s->from + row * s->stride;
-    if (format == RZ_F32) return from_bf16_only(at + step, s->length - step);
-    long left = s->length - 2 * step;
-    if (left >= 2 * VL) return load((const float *)(at + 2 * step));
+    const bf16 *at = (const bf16 *)s->from + row * s->stride + e;
+    if (format == RZ_F32) return inside ? from_bf16_v(load_bf16(at)) : from_bf16_only(at, left);
     bf16 part[2 * VL] = {0};
-    if (left > 0) memcpy(part, at + 2 * step, (size_t)left * sizeof part[0]);
-    return load((const float *)part);
+    if (!inside && left > 0) memcpy(part, at, (size_t)rz_min(left, 2 * VL) * sizeof part[0]);
+    return load((const float *)(inside ? at : part));
   }
-  const float *at = (const float *)s->from + row * s->stride;
-  if (format == RZ_F32) return load_only(at + step, s->length - step);
-  long e = 2 * step;
-  return narrow(load_only(at + e, s->length - e), load_only(at + e + VL, s->length - e - VL));
+  const float *at = (const float *)s->from + row * s->stride + e;
+  if (format == RZ_F32) return inside ? load(at) : load_only(at, left);
+  return inside ? narrow(load(at), load(at + VL)) : narrow(load_only(at, left), load_only(at + VL, left - VL));
 }
 
-// Rows [row, row + VL) of a source, of which `count` are wanted, VL steps each, into t.
-INLINE void load_block(int format, rz_source_kind kind, vf t[VL], const rz_source *s, long row, long count, long step) {
+// Rows [row, row + VL) of a source, of which `count` are wanted, VL steps each, into t. Past them `zeros`, or the last one again.
+INLINE void load_block(int format, rz_source_kind kind, vf t[VL], const rz_source *s, long row, long count, long step, int inside, int zeros) {
   if (kind != PANELS) {
+    for (long r = count; zeros && r < VL; r++) t[r] = (vf){};
+    if (zeros) {
+      for (long r = 0; r < count; r++) t[r] = row_cells(format, kind, s, row + r, step, inside);
+      return;
+    }
 UNROLL
-    for (int r = 0; r < VL; r++) t[r] = r < count ? row_cells(format, kind, s, row + r, step) : (vf){};
+    for (int r = 0; r < VL; r++) t[r] = row_cells(format, kind, s, row + rz_min(r, count - 1), step, inside);
     return;
   }
   if (format == RZ_F32) {
     const float *panel = (const float *)s->from + step / NR * NR * s->stride + step % NR;
 UNROLL
-    for (int r = 0; r < VL; r++) t[r] = r < count ? load(panel + (row + r) * NR) : (vf){};
+    for (int r = 0; r < VL; r++) t[r] = load(panel + (row + rz_min(r, count - 1)) * NR);
     return;
   }
   // A panel holds pairs along the weight's rows; wanted are pairs along its columns.
@@ -68,37 +71,46 @@ UNROLL
   const float *panel = (const float *)s->from + step / VL * NR * height;
 UNROLL
   for (int r = 0; r < VL; r += 2) {
-    int there = r < count;
-    const float *at = panel + (row + r) / 2 * NR;
-    vf a = there ? load(at) : (vf){}, b = there ? load(at + VL) : (vf){};
+    const float *at = panel + (row + rz_min(r, count - 1)) / 2 * NR;
+    vf a = load(at), b = load(at + VL);
     vu even = (vu)SHUFFLE(a, b, EVEN), odd = (vu)SHUFFLE(a, b, ODD);
     t[r] = (vf)((even & 0xffff) | odd << 16);
     t[r + 1] = (vf)(even >> 16 | (odd & 0xffff0000));
   }
 }
 
+// A block of VL rows and `n` steps, or fewer rows.
+INLINE void pack_block(int format, rz_source_kind kind, cell *to, long ld, const rz_source *s, long row, long count, long step, long n,
+                       int inside, int zeros) {
+  vf t[VL];
+  load_block(format, kind, t, s, row, count, step, inside, zeros);
+  transpose(t);
+  if (n == VL) {
+UNROLL
+    for (int i = 0; i < VL; i++) store(to + i * ld, t[i]);
+  } else {
+    for (long i = 0; i < n; i++) store(to + i * ld, t[i]);
+  }
+}
+
 INLINE void pack_rows(int format, rz_source_kind kind, cell *to, long ld, const rz_source *s, long row, long count, long first, long steps) {
+  int zeros = ld == NR; // panels end in columns of zeros; nothing reads past a tile
   for (long p = 0; p < steps; p += VL) {
-    long n = rz_min(VL, steps - p);
+    long n = rz_min(VL, steps - p), end = (first + p + VL) * (format == RZ_F32 ? 1 : 2);
+    int inside = kind == PANELS || end <= s->length;
     // The last vectors first: what they write past the tile is the next steps' beginning.
     for (long q = (count - 1) / VL * VL; q >= 0; q -= VL) {
-      vf t[VL];
-      load_block(format, kind, t, s, row + q, rz_min(count - q, VL), first + p);
-      transpose_block(t);
+      long here = rz_min(count - q, VL);
       cell *at = to + p * ld + q;
-      if (n == VL) {
-UNROLL
-        for (int i = 0; i < VL; i++) store(at + i * ld, t[i]);
-      } else {
-        for (long i = 0; i < n; i++) store(at + i * ld, t[i]);
-      }
+      if (inside && (here == VL || !zeros)) pack_block(format, kind, at, ld, s, row + q, here, first + p, n, 1, 0);
+      else pack_block(format, kind, at, ld, s, row + q, here, first + p, n, inside, zeros && here < VL);
     }
   }
 }
 
 // One row needs no transpose.
 static void pack_row(int format, cell *to, const rz_source *s, long row, long first, long steps) {
-  for (long p = 0; p < steps; p += VL) store_upto(to + p, row_cells(format, ROWS_F32, s, row, first + p), steps - p);
+  for (long p = 0; p < steps; p += VL) store_upto(to + p, row_cells(format, ROWS_F32, s, row, first + p, 0), steps - p);
 }
 
 // One step of columns.
@@ -110,13 +122,16 @@ INLINE vf column_cells(int format, const rz_source *s, long column, long step, l
   return zip(low, high);
 }
 
+// Steps go by sixteen, so that both what is read and what is written runs along lines.
 INLINE void pack_columns(int format, cell *to, long distance, long ld, long width, const rz_source *s, long row, long count, long first,
                          long steps) {
-  for (long p = 0; p < steps; p++) {
-    cell *tile = to + p * ld;
+  for (long p0 = 0; p0 < steps; p0 += 16) {
+    long p1 = rz_min(p0 + 16, steps);
+    cell *tile = to;
     for (long i = 0; i < count; i += width, tile += distance) {
       long here = rz_min(width, count - i);
-      for (long q = 0; q < here; q += VL) store(tile + q, column_cells(format, s, row + i + q, first + p, here - q));
+      for (long p = p0; p < p1; p++)
+        for (long q = 0; q < here; q += VL) store(tile + p * ld + q, column_cells(format, s, row + i + q, first + p, here - q));
     }
   }
 }

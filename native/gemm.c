@@ -40,6 +40,9 @@ typedef struct {
 
 static long tile_distance(const block *b, long height) { return height * b->steps + VL; }
 
+// From panel to panel of packed B: no power of two, which caches hold badly.
+static long panel_distance(long steps) { return steps * NR + 48; }
+
 static void set_tiles(block *b) {
   b->tiles = (b->rows + MR - 1) / MR;
   b->height = (b->rows + b->tiles - 1) / b->tiles;
@@ -132,8 +135,8 @@ static void run_steps(block *b, const cell *packed, long start, long total, cell
       rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
       run_panels(b, lazy, 0, NULL, j, width);
     } else {
-      const cell *panel = packed + (j - b->j0) * total + (b->p0 - start) * NR;
-      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + total * NR) : NULL, j, width);
+      const cell *panel = packed + (j - b->j0) / NR * panel_distance(total) + (b->p0 - start) * NR;
+      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + panel_distance(total)) : NULL, j, width);
     }
     j += width;
   }
@@ -144,7 +147,7 @@ static void run_columns(const product *g, int thread, long i0, long rows, long j
   cell *a = rz_scratch(g->ctx, thread), *packed = a + g->a_cells;
   float *sums = packed + g->b_cells;
   int once = rows <= g->mc; // then each panel of B is needed only once
-  if (!g->panels && !once) rz_pack_tiles(g->format, packed, total * NR, NR, NR, &g->b, j0, columns, start, total);
+  if (!g->panels && !once) rz_pack_tiles(g->format, packed, panel_distance(total), NR, NR, &g->b, j0, columns, start, total);
   long blocks = (rows + g->mc - 1) / g->mc, mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
   for (long i = 0; i < rows; i += mc) {
     block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .j0 = j0, .columns = columns, .a = a, .sums = sums};
@@ -209,7 +212,7 @@ static int run_product(product *g) {
   cut(g);
   long mc = rz_min(rz_round_up(g->row_step, MR), g->mc), nc = rz_min(g->col_step, g->nc);
   g->a_cells = rz_round_up(mc * g->kc + (mc / MR + 2) * VL + VL, 16);
-  g->b_cells = g->panels ? 0 : g->row_step <= g->mc ? g->kc * NR : rz_round_up(g->longest * nc, 16);
+  g->b_cells = g->panels ? 0 : g->row_step <= g->mc ? g->kc * NR : rz_round_up(nc, NR) / NR * panel_distance(g->longest);
   g->c_cells = g->longest > g->kc ? mc * nc : 0;
   if (rz_reserve(g->ctx, (size_t)(g->a_cells + g->b_cells + g->c_cells) * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   long row_items = (g->m + g->row_step - 1) / g->row_step;

@@ -207,31 +207,49 @@ INLINE vf load_only(const float *p, long n) {
 #endif
 }
 
-// t[i][j] and t[j][i] change places: blocks of half the size at each step.
-#define TRANSPOSE_STEP(h, low, high)                   \
-  UNROLL for (int i = 0; i < VL; i++) if (!(i & h)) { \
-    vf a = t[i], b = t[i + h];                         \
-    t[i] = SHUFFLE(a, b, low);                         \
-    t[i + h] = SHUFFLE(a, b, high);                    \
-  }
-#define LANES_OF(...) __VA_ARGS__
-INLINE void transpose_block(vf t[VL]) {
+// Two rows interleaved by one element (LOW, HIGH) or by two (LOW2, HIGH2), within blocks of four lanes.
 #if VL == 16
-  TRANSPOSE_STEP(8, LANES_OF(0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23),
-                 LANES_OF(8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31))
-  TRANSPOSE_STEP(4, LANES_OF(0, 1, 2, 3, 16, 17, 18, 19, 8, 9, 10, 11, 24, 25, 26, 27),
-                 LANES_OF(4, 5, 6, 7, 20, 21, 22, 23, 12, 13, 14, 15, 28, 29, 30, 31))
-  TRANSPOSE_STEP(2, LANES_OF(0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29),
-                 LANES_OF(2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31))
-  TRANSPOSE_STEP(1, LANES_OF(0, 16, 2, 18, 4, 20, 6, 22, 8, 24, 10, 26, 12, 28, 14, 30),
-                 LANES_OF(1, 17, 3, 19, 5, 21, 7, 23, 9, 25, 11, 27, 13, 29, 15, 31))
+#define LOW(a, b) SHUFFLE(a, b, 0, 16, 1, 17, 4, 20, 5, 21, 8, 24, 9, 25, 12, 28, 13, 29)
+#define HIGH(a, b) SHUFFLE(a, b, 2, 18, 3, 19, 6, 22, 7, 23, 10, 26, 11, 27, 14, 30, 15, 31)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 16, 17, 4, 5, 20, 21, 8, 9, 24, 25, 12, 13, 28, 29)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 18, 19, 6, 7, 22, 23, 10, 11, 26, 27, 14, 15, 30, 31)
+// Lane blocks 0, 1 (or 2, 3; or 0, 2; or 1, 3) of a, then of b.
+#define BLOCKS01(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 4, 5, 6, 7, 16, 17, 18, 19, 20, 21, 22, 23)
+#define BLOCKS23(a, b) SHUFFLE(a, b, 8, 9, 10, 11, 12, 13, 14, 15, 24, 25, 26, 27, 28, 29, 30, 31)
+#define BLOCKS02(a, b) SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11, 16, 17, 18, 19, 24, 25, 26, 27)
+#define BLOCKS13(a, b) SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15, 20, 21, 22, 23, 28, 29, 30, 31)
 #elif VL == 8
-  TRANSPOSE_STEP(4, LANES_OF(0, 1, 2, 3, 8, 9, 10, 11), LANES_OF(4, 5, 6, 7, 12, 13, 14, 15))
-  TRANSPOSE_STEP(2, LANES_OF(0, 1, 8, 9, 4, 5, 12, 13), LANES_OF(2, 3, 10, 11, 6, 7, 14, 15))
-  TRANSPOSE_STEP(1, LANES_OF(0, 8, 2, 10, 4, 12, 6, 14), LANES_OF(1, 9, 3, 11, 5, 13, 7, 15))
+#define LOW(a, b) SHUFFLE(a, b, 0, 8, 1, 9, 4, 12, 5, 13)
+#define HIGH(a, b) SHUFFLE(a, b, 2, 10, 3, 11, 6, 14, 7, 15)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15)
 #else
-  TRANSPOSE_STEP(2, LANES_OF(0, 1, 4, 5), LANES_OF(2, 3, 6, 7))
-  TRANSPOSE_STEP(1, LANES_OF(0, 4, 2, 6), LANES_OF(1, 5, 3, 7))
+#define LOW(a, b) SHUFFLE(a, b, 0, 4, 1, 5)
+#define HIGH(a, b) SHUFFLE(a, b, 2, 6, 3, 7)
+#define LOW2(a, b) SHUFFLE(a, b, 0, 1, 4, 5)
+#define HIGH2(a, b) SHUFFLE(a, b, 2, 3, 6, 7)
+#endif
+
+// Rows become columns. After the first loop r[4 q + c] holds, in lane block b, element 4 b + c of rows 4 q to 4 q + 3.
+INLINE void transpose(vf r[VL]) {
+UNROLL
+  for (int q = 0; q < VL; q += 4) {
+    vf a = LOW(r[q], r[q + 1]), b = HIGH(r[q], r[q + 1]), c = LOW(r[q + 2], r[q + 3]), d = HIGH(r[q + 2], r[q + 3]);
+    r[q] = LOW2(a, c), r[q + 1] = HIGH2(a, c), r[q + 2] = LOW2(b, d), r[q + 3] = HIGH2(b, d);
+  }
+#if VL == 16
+UNROLL
+  for (int c = 0; c < 4; c++) {
+    vf a = BLOCKS01(r[c], r[c + 4]), b = BLOCKS01(r[c + 8], r[c + 12]);
+    vf x = BLOCKS23(r[c], r[c + 4]), y = BLOCKS23(r[c + 8], r[c + 12]);
+    r[c] = BLOCKS02(a, b), r[c + 4] = BLOCKS13(a, b), r[c + 8] = BLOCKS02(x, y), r[c + 12] = BLOCKS13(x, y);
+  }
+#elif VL == 8
+UNROLL
+  for (int c = 0; c < 4; c++) {
+    vf a = r[c], b = r[c + 4];
+    r[c] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11), r[c + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
+  }
 #endif
 }
 #endif
