@@ -74,9 +74,13 @@ function operand(format: WeightFormat, values: Float64Array): Float64Array {
 /** What a product reads of a weight with rows of `inDim`. */
 function rounded(format: WeightFormat, values: Float64Array, inDim: number): Float64Array {
   if (format !== "int8") return operand(format, values);
+  const largest = new Float64Array(values.length / inDim);
+  for (const [i, value] of values.entries()) {
+    const row = Math.floor(i / inDim);
+    largest[row] = Math.max(largest[row], Math.abs(value));
+  }
   return values.map((value, i) => {
-    const row = values.subarray(i - (i % inDim), i - (i % inDim) + inDim);
-    const most = row.reduce((max, x) => Math.max(max, Math.abs(x)), 0);
+    const most = largest[Math.floor(i / inDim)];
     const scaled = Math.fround(value * Math.fround(127 / most));
     const [below, above] = [Math.floor(scaled), Math.ceil(scaled)];
     const nearest = scaled - below === above - scaled ? (below % 2 === 0 ? below : above) : Math.round(scaled);
