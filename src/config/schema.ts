@@ -35,7 +35,10 @@ const localEngine = z.strictObject({
   threads: z.union([z.literal("auto"), count]).default("auto"),
   /** Sequences decoded at once (continuous batching refills a finished one). No result depends on it. */
   slots: count.default(256),
-  /** Tokens packed into one forward and backward pass; bounds memory. No result depends on it beyond rounding order. */
+  /**
+   * Most tokens packed into one forward and backward pass; a large model takes fewer, so that its activations stay below 1.5 GiB. No
+   * result depends on it beyond rounding order.
+   */
   maxTokensPerMicroBatch: count.default(8192),
   /**
    * Format of matrix products. `auto`: bf16 where the CPU has its dot product, else f32, so results may differ between machines;
@@ -46,8 +49,11 @@ const localEngine = z.strictObject({
   frozenDtype: z.enum(["same", "f32", "bf16", "int8"]).default("same"),
   /** Format of AdamW's moments; bf16 halves their memory. */
   optimizerDtype: z.enum(["f32", "bf16"]).default("f32"),
-  /** Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits. */
-  recompute: z.boolean().default(false),
+  /**
+   * Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits.
+   * `auto`: in passes that would need more than 1.5 GiB otherwise.
+   */
+  recompute: z.union([z.boolean(), z.literal("auto")]).default("auto"),
   /** Train low-rank adapters over the frozen base instead of whole models; Challenger, Solver and reference then share its memory. */
   lora: lora.optional(),
 });

@@ -16,7 +16,7 @@ export interface EngineConfig {
   readonly dtype?: "auto" | "f32" | "bf16";
   readonly frozenDtype?: "same" | "f32" | "bf16" | "int8";
   readonly optimizerDtype?: "f32" | "bf16";
-  readonly recompute?: boolean;
+  readonly recompute?: boolean | "auto";
   readonly lora?: {
     readonly rank: number;
     readonly alpha: number;

@@ -21,7 +21,7 @@ const options: PlanOptions = {
   format: "f32",
   frozenFormat: "f32",
   optimizerDtype: "f32",
-  recompute: false,
+  recompute: "auto",
   slots: 64,
   maxTokensPerMicroBatch: 1024,
 };

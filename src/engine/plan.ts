@@ -9,6 +9,9 @@ import {
   cacheBytesPerRow,
   gradientBytes,
   momentBytes,
+  passRows,
+  type Recompute,
+  recomputes,
   samplingBytes,
   scoringBytes,
   trainedParameters,
@@ -75,7 +78,7 @@ export interface PlanOptions {
   readonly format: "f32" | "bf16";
   readonly frozenFormat: WeightFormat;
   readonly optimizerDtype: "f32" | "bf16";
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   readonly slots: number;
   readonly maxTokensPerMicroBatch: number;
   /** Adapters over one copy of the base instead of full training. */
@@ -213,19 +216,25 @@ function samplingMemory(model: ModelConfig, options: PlanOptions, call: Sampling
 }
 
 /** Rows of the largest micro-batch and of a whole step; a prompt counts once per group. */
-function rowsOf({ maxTokensPerMicroBatch }: PlanOptions, { rollouts, groupSize, promptTokens, newTokens }: TrainingWork) {
+function rowsOf(model: ModelConfig, options: PlanOptions, { rollouts, groupSize, promptTokens, newTokens }: TrainingWork) {
   const groups = Math.ceil(rollouts / groupSize);
   const all = groups * promptTokens + rollouts * newTokens;
-  const rows = Math.min(all, Math.max(maxTokensPerMicroBatch, promptTokens + newTokens));
+  const most = Math.min(options.maxTokensPerMicroBatch, passRows(model, options.format, options.recompute));
+  const rows = Math.min(all, Math.max(most, promptTokens + newTokens));
   return { all, rows, selected: Math.min(rollouts * newTokens, Math.round((rows * rollouts * newTokens) / all)) };
 }
 
+function activationOptions(model: ModelConfig, { format, recompute }: PlanOptions, rows: number) {
+  return { format, recompute: recomputes(model, format, rows, recompute) };
+}
+
 function trainingScratch(model: ModelConfig, options: PlanOptions, work: TrainingWork): number {
-  return trainingBytes(model, rowsOf(options, work), options);
+  const batch = rowsOf(model, options, work);
+  return trainingBytes(model, batch, activationOptions(model, options, batch.rows));
 }
 
 function trainingMemory(model: ModelConfig, options: PlanOptions, work: TrainingWork): number {
-  const scoring = work.reference ? scoringBytes(model, rowsOf(options, work), options) : 0;
+  const scoring = work.reference ? scoringBytes(model, rowsOf(model, options, work), options) : 0;
   return trainingScratch(model, options, work) + scoring;
 }
 
@@ -255,12 +264,13 @@ function samplingSeconds(model: ModelConfig, options: PlanOptions, call: Samplin
 
 /** Reference, forward, backward and updates. Full training multiplies by each weight three times, adapters about twice. */
 function stepSeconds(model: ModelConfig, options: PlanOptions, work: TrainingWork, rates: Rates): number {
-  const { all } = rowsOf(options, work);
-  const passes = (options.lora ? 4 : 6) + (options.recompute ? 2 : 0) + (work.reference ? 2 : 0);
+  const { all, rows } = rowsOf(model, options, work);
+  const activations = activationOptions(model, options, rows);
+  const passes = (options.lora ? 4 : 6) + (activations.recompute ? 2 : 0) + (work.reference ? 2 : 0);
   const context = work.promptTokens + work.newTokens / 2;
   const attention = ((passes + 2) * model.layers * 2 * model.queryHeads * model.headDim * context) / ATTENTION_SPEED;
   const perRow = (passes * multiplied(model) + attention) / (1e9 * rates.gflops);
-  const moving = (ACTIVATION_PASSES * activationBytes(model, options)) / (1e9 * rates.streamGBs);
+  const moving = (ACTIVATION_PASSES * activationBytes(model, activations)) / (1e9 * rates.streamGBs);
   const updating = (work.updates * UPDATE_BYTES * trainedParameters(model, trainerPlan(options))) / (1e9 * rates.streamGBs);
   return all * (perRow + moving) + updating;
 }

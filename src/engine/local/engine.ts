@@ -57,7 +57,7 @@ export function createLocalEngine(options: LocalEngineOptions = {}): Engine {
       dtype: options.dtype ?? "auto",
       frozenDtype: options.frozenDtype ?? "same",
       optimizerDtype: options.optimizerDtype ?? "f32",
-      recompute: options.recompute ?? false,
+      recompute: options.recompute ?? "auto",
       lora: options.lora,
     },
   });
@@ -117,7 +117,7 @@ class LocalSnapshot implements Snapshot {
   constructor(client: WorkerClient, info: ModelInfo, maxTokens: number) {
     this.#client = client;
     this.#handle = info.handle;
-    this.#maxTokens = maxTokens;
+    this.#maxTokens = Math.min(maxTokens, info.passRows);
   }
 
   sample(prompts: readonly Prompt[], params: SamplingParams, on?: Progress): Promise<Completion[][]> {
@@ -159,7 +159,7 @@ class LocalTrainer implements Trainer {
     this.#client = client;
     this.#writer = writer;
     this.#handle = info.handle;
-    this.#maxTokens = maxTokens;
+    this.#maxTokens = Math.min(maxTokens, info.passRows);
   }
 
   #inOrder<T>(work: () => Promise<T>): Promise<T> {

@@ -36,7 +36,7 @@ function remedies(use: MemoryUse, { dtype, frozenDtype, optimizerDtype, recomput
     case "frozen weights":
       return [...dtypeHint, ...(frozenDtype === "int8" ? [] : ["engine.frozenDtype=int8 (--dtype int8)"]), "a smaller model"];
     case "a training pass":
-      return [...(recompute ? [] : ["engine.recompute (--recompute)"]), ...pass, ...dtypeHint];
+      return [...(recompute !== false ? [] : ["engine.recompute (--recompute)"]), ...pass, ...dtypeHint];
     case "scoring":
       return pass;
     case "sampling":

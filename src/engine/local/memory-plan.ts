@@ -14,6 +14,14 @@ export const LOGIT_ELEMENTS = 256 * 151_936;
 /** A chunk of logits has at least this many rows, whatever the vocabulary: below, the matrix product loses its speed. */
 export const LEAST_LOGIT_ROWS = 32;
 
+/** Activations that one training pass may hold: large models get passes of fewer rows, and keep fewer of a layer's activations. */
+export const PASS_BYTES = 3 * 2 ** 29;
+/** A pass may always have so many rows: below, the matrix product loses its speed. */
+const LEAST_PASS_ROWS = 256;
+
+/** Whether layers are computed again in the backward pass; `auto`: where keeping everything would exceed PASS_BYTES. */
+export type Recompute = boolean | "auto";
+
 /** Which weights there are, and what is trained of them. */
 export interface WeightPlan {
   readonly format: WeightFormat;
@@ -124,6 +132,18 @@ export function activationBytes(config: ModelConfig, { format, recompute, rank =
 /** Activations and scratch of a pass without a backward one, per row. */
 function forwardBytes(config: ModelConfig, { format, rank = 0 }: Pick<ActivationOptions, "format" | "rank">): number {
   return 4 * (ROW_INDICES + config.hiddenSize + rank) + layerSet(config, format) + forwardScratch(config, format);
+}
+
+/** Whether a training pass of `rows` rows computes its layers again. */
+export function recomputes(config: ModelConfig, format: WeightFormat, rows: number, setting: Recompute): boolean {
+  if (setting !== "auto") return setting;
+  return rows * activationBytes(config, { format, recompute: false }) > PASS_BYTES;
+}
+
+/** Most rows of one pass: what PASS_BYTES hold, given that layers are computed again where the setting lets them. */
+export function passRows(config: ModelConfig, format: WeightFormat, setting: Recompute): number {
+  const perRow = activationBytes(config, { format, recompute: setting !== false });
+  return Math.max(LEAST_PASS_ROWS, Math.floor(PASS_BYTES / perRow));
 }
 
 /** The logits that exist at once for `rows` selected rows. */

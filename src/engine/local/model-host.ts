@@ -125,7 +125,8 @@ export class ModelHost {
   #host(hosted: HostedModel): ModelInfo {
     const handle = this.#nextHandle++;
     this.#models.set(handle, hosted);
-    return { handle, vocabSize: hosted.model.vocabSize, maxPositions: hosted.model.maxPositions };
+    const { vocabSize, maxPositions, passRows } = hosted.model;
+    return { handle, vocabSize, maxPositions, passRows };
   }
 
   #find(handle: number): HostedModel {

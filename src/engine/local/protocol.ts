@@ -22,6 +22,7 @@ import type {
 } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
 import type { LiveReport } from "./live-slots.ts";
+import type { Recompute } from "./memory-plan.ts";
 import type { LoraOptions } from "./open-model.ts";
 
 /** What the worker is started with. */
@@ -43,7 +44,7 @@ export interface NumberOptions {
   /** The optimizer's moments. */
   readonly optimizerDtype: "f32" | "bf16";
   /** Compute activations again in the backward pass instead of keeping them. */
-  readonly recompute: boolean;
+  readonly recompute: Recompute;
   /** Trainers train an adapter of this shape. */
   readonly lora?: LoraOptions;
 }
@@ -53,6 +54,8 @@ export interface ModelInfo {
   readonly handle: number;
   readonly vocabSize: number;
   readonly maxPositions: number;
+  /** Most rows of one scoring or training pass. */
+  readonly passRows: number;
 }
 
 /** The part of a datum that the worker needs. */

@@ -11,7 +11,7 @@ import { FullWeights } from "./full-weights.ts";
 import { type ModelConfig, readModelConfig } from "./hf-config.ts";
 import type { CachedRows, InferenceModel, KvCache } from "./inference.ts";
 import { backwardHead, forwardHead, type SelectedRows, selectedLogits } from "./logprob-head.ts";
-import { cacheBytesPerRow, keyValueType, LOGIT_ELEMENTS } from "./memory-plan.ts";
+import { cacheBytesPerRow, keyValueType, LOGIT_ELEMENTS, passRows, type Recompute, recomputes } from "./memory-plan.ts";
 import { backwardLayer, computeLayer, forwardLayer, type LayerCache, type Rows } from "./model.ts";
 import { openModelTensors, randomTensors } from "./model-files.ts";
 import { type BatchPlan, gatherSelected, planBatch, type Sequence, spreadSelected } from "./packed-batch.ts";
@@ -29,8 +29,8 @@ export interface TransformerOptions {
   readonly format?: WeightFormat;
   /** Logits held at once when logprobs are computed, in elements. */
   readonly logitElements?: number;
-  /** Compute a layer's activations again in the backward pass instead of keeping them; default false. */
-  readonly recompute?: boolean;
+  /** Compute a layer's activations again in the backward pass instead of keeping them; default "auto". */
+  readonly recompute?: Recompute;
 }
 
 /** A batch whose activations wait for their backward pass. */
@@ -122,7 +122,7 @@ export class Transformer implements InferenceModel {
 
   /** As `logprobs`, to the bit, and keeps the activations for one `backward`. */
   forward(data: readonly Sequence[]): Float32Array[] {
-    return this.#forward(data, this.#options.recompute ? "inputs" : "all");
+    return this.#forward(data, "training");
   }
 
   /** Adds the gradient of Σ dLogprobs · logprobs of the last `forward` to the weights' gradients. */
@@ -145,6 +145,11 @@ export class Transformer implements InferenceModel {
     // x = embedding[tokens]
     const { gradient } = tree.embedding;
     if (gradient !== undefined) m.device.scatterAddRows(gradient, dx, rows.tokens, rows.count, this.config.hiddenSize);
+  }
+
+  /** Most rows of one pass that memory is planned for. */
+  get passRows(): number {
+    return passRows(this.config, this.#format, this.#options.recompute ?? "auto");
   }
 
   /** Bytes of a cache's row, all layers. */
@@ -189,11 +194,12 @@ export class Transformer implements InferenceModel {
     this.weights.dispose();
   }
 
-  #forward(data: readonly Sequence[], keeping: Keeping): Float32Array[] {
+  #forward(data: readonly Sequence[], use: "training" | "nothing"): Float32Array[] {
     const m = this.#m;
     this.#pending = undefined;
     const plan = planBatch(data, this.config);
     const count = plan.selectedRows_S.length;
+    const keeping = use === "training" ? this.#keepingFor(plan.rows) : "nothing";
     const rows = this.#uploadPlan(plan);
     const selected: SelectedRows = {
       count,
@@ -224,6 +230,10 @@ export class Transformer implements InferenceModel {
       forwardLayer(m, tree.layers[index], a, rows, cacheOf?.(index));
     }
     return a.out;
+  }
+
+  #keepingFor(rows: number): Keeping {
+    return recomputes(this.config, this.#format, rows, this.#options.recompute ?? "auto") ? "inputs" : "all";
   }
 
   #uploadPlan(plan: BatchPlan): Rows {
