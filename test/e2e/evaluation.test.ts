@@ -191,7 +191,7 @@ describe("rzero inspect --contamination", () => {
       { question: "Say 4", verdict: "outside" },
       { question: "", verdict: "malformed" },
     ];
-    run.clearPartialPhase(1, "curriculum");
+    run.openPhase(1, "curriculum");
     run.writeJsonl(run.phase(1, "curriculum").questions, pool);
     run.markDone(1, "curriculum", {});
     const { status, stdout } = rzero(["inspect", "posed", "--contamination", data, "--json"]);
