@@ -9,6 +9,7 @@ import { openRun } from "../store/runs.ts";
 import { formatDuration, formatPercent, formatTable } from "../util/format.ts";
 import { embeddedFile, withBenchmarks } from "./benchmark-options.ts";
 import { showContamination } from "./contamination.ts";
+import { guardTables } from "./guard-tables.ts";
 import { wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { showVerification } from "./verify.ts";
@@ -67,6 +68,8 @@ async function inspect(name: string, options: InspectOptions): Promise<void> {
   print(phases === "" ? "No phase is finished yet." : phases);
   const health = healthTable(run);
   if (health !== "") print(`\nHealth of training (mean over the phase's steps)\n\n${health}`);
+  const guard = guardTables(run);
+  if (guard !== "") print(`\n${guard}`);
   const tables = runTables(run);
   if (tables !== "") print(`\n${tables}`);
 }
@@ -79,6 +82,7 @@ function describe(run: RunStore): object {
     challenger: summaryOf(run, iteration, "challenger"),
     curriculum: summaryOf(run, iteration, "curriculum"),
     solver: summaryOf(run, iteration, "solver"),
+    guard: summaryOf(run, iteration, "guard"),
     evaluation: evaluationOf(run, iteration),
   }));
   return {

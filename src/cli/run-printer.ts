@@ -65,6 +65,10 @@ export class RunPrinter {
         return `  step ${counter(event.step, event.steps)}  ${solverLine(event.metrics)}  ${pc.dim(formatDuration(event.seconds))}`;
       case "evaluation":
         return event.benches.map((bench) => `  ${evaluationLine(bench, event.line)}`).join("\n") || undefined;
+      case "guard":
+        return `  ${guardLine(event)}`;
+      case "guard-decision":
+        return pc.yellow(`  ${event.action}: ${event.reason}`);
       case "step-skipped":
         return pc.yellow(`  skipped: ${skippedText(event)}`);
       case "rollback":
@@ -78,7 +82,7 @@ export class RunPrinter {
       case "interrupted":
         return undefined;
       case "done":
-        return `\n${runTables(this.#store)}\n\n${event.run}: done in ${formatDuration(event.seconds)}; best iteration ${event.best.iteration} (by mean@k). rzero inspect ${event.run}`;
+        return `\n${runTables(this.#store)}\n\n${event.run}: done in ${formatDuration(event.seconds)}; best iteration ${event.best.iteration} (by ${event.best.by === "guard" ? "the guard" : "mean@k"}). rzero inspect ${event.run}`;
     }
   }
 }
@@ -135,6 +139,20 @@ function evaluationLine({ name, greedy, sampled, samples, thinks }: BenchScore, 
     `mean@${samples} ${formatPercent(sampled.mean)} (95 %: ${formatPercent(sampled.ci95[0])}–${formatPercent(sampled.ci95[1])})`,
   );
   if (thinks !== undefined) parts.push(`thinks ${percent(thinks)}`);
+  return parts.join("  ");
+}
+
+function guardLine({ measures, decision, best }: Extract<RunEvent, { event: "guard" }>): string {
+  const { selfConsistency, truncated, entropy, klToBase } = measures;
+  const parts = [
+    ...(selfConsistency === undefined ? [] : [`self-consistency ${percent(selfConsistency)}`]),
+    ...(truncated === undefined ? [] : [`cut off ${percent(truncated)}`]),
+    ...(entropy === undefined ? [] : [`entropy ${fixed(entropy)}`]),
+    ...(klToBase === undefined ? [] : [`KL to base ${fixed(klToBase)}`]),
+    `best iteration ${best.iteration}`,
+  ];
+  if (decision.action === "stop") parts.push("the run ends here");
+  if (decision.action === "rollback") parts.push(`back to ${place(decision.to)}`);
   return parts.join("  ");
 }
 

@@ -101,7 +101,7 @@ describe("layers: defaults, preset, file, flags", () => {
     expect([votes.missing, solver.reward]).toEqual(["none-vote", { correct: 0.9, format: 0.1 }]);
   });
 
-  it("improved is paper with three repairs", () => {
+  it("improved is paper with three repairs and a guard that acts", () => {
     const paper = load("preset: paper\n");
     const improved = load("preset: improved\n");
     expect(improved).toEqual({
@@ -110,6 +110,7 @@ describe("layers: defaults, preset, file, flags", () => {
       challenger: { ...paper.challenger, advantage: { baseline: "batch" } },
       votes: { missing: "no-vote", truncated: "no-vote" },
       curriculum: { ...paper.curriculum, deduplicate: "exact" },
+      guard: { ...paper.guard, action: "rollback" },
     });
   });
 

@@ -167,5 +167,7 @@ function withAbsolutePaths(raw: Raw, dir: string): Raw {
     );
     copy.evaluation = { ...copy.evaluation, benches };
   }
+  if (isRaw(copy.guard) && isRaw(copy.guard.heldOut))
+    copy.guard = { ...copy.guard, heldOut: { ...copy.guard.heldOut, data: anchor(copy.guard.heldOut.data) } };
   return copy;
 }

@@ -20,6 +20,7 @@ const paper: ConfigInput = {
     deduplicate: "none",
   },
   solver: { reward: { correct: 1, format: 0 } },
+  guard: { action: "warn" },
 };
 
 /**
@@ -56,6 +57,7 @@ const improved: ConfigInput = {
   challenger: { ...paper.challenger, advantage: { baseline: "batch" } },
   votes: { ...paper.votes, truncated: "no-vote" },
   curriculum: { ...paper.curriculum, deduplicate: "exact" },
+  guard: { action: "rollback" },
 };
 
 /** Presets by name. */

@@ -4,6 +4,7 @@
 
 import { z } from "zod";
 import { CHALLENGER_PROMPT, LORA_TARGETS, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
+import { guardSchema } from "./guard.ts";
 
 const count = z.int().min(1);
 const countOrOff = z.int().min(0);
@@ -300,6 +301,7 @@ const completed = z
     solver: solver.prefault({}),
     evaluation: evaluation.prefault({}),
     audit: audit.prefault({}),
+    guard: guardSchema.prefault({}),
     run: run.prefault({}),
   })
   .transform((config) => ({

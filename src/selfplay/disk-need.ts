@@ -32,6 +32,10 @@ export function phaseBytes(context: LoopContext, phase: Phase): number {
       const { poolSize, answers, sampling, solverSampling } = curriculum;
       return tokens(poolSize, sampling, TEXT_BYTES) * 2 + tokens(poolSize * answers, solverSampling, TEXT_BYTES);
     }
+    case "guard": {
+      const { questions, answers } = context.config.guard.heldOut;
+      return 2 * tokens(questions * answers, curriculum.solverSampling, TOKEN_BYTES);
+    }
     case "evaluation": {
       const questions = context.benches.reduce((sum, bench) => sum + bench.questions.length, 0);
       return 2 * tokens(questions * (evaluation.samples + 1), evaluation, TEXT_BYTES);

@@ -12,6 +12,7 @@ import { truth } from "../tiny-world/oracle.ts";
 import { CheckpointError, InterruptedError } from "../util/errors.ts";
 import type { LoopContext } from "./context.ts";
 import { phaseBytes } from "./disk-need.ts";
+import { ancestor, guardBest, predecessor } from "./guard-state.ts";
 import { Restart } from "./restart.ts";
 import { expectRoom, withRoom } from "./room.ts";
 import type { SelfPlayOptions } from "./run.ts";
@@ -75,6 +76,7 @@ const NEEDS: Readonly<Record<Phase, readonly Role[]>> = {
   challenger: ["challenger", "solver"],
   curriculum: ["challenger", "solver"],
   solver: ["solver"],
+  guard: ["solver"],
   evaluation: ["solver"],
 };
 
@@ -85,7 +87,8 @@ const NEEDS: Readonly<Record<Phase, readonly Role[]>> = {
 async function bringPolicies(context: LoopContext, iteration: number, name: Phase): Promise<void> {
   for (const role of iteration === 0 ? [] : NEEDS[name]) {
     const wanted = lastDoneBefore(context.store, role, iteration, name);
-    if (wanted === undefined || context.stands.get(role) === wanted) continue;
+    if (context.stands.get(role) === wanted) continue;
+    if (wanted === undefined) throw new Restart(`the ${role} goes back to the base model`);
     try {
       await context[role].loadState(context.store.phase(wanted, role).state);
     } catch (error) {
@@ -100,14 +103,14 @@ async function bringPolicies(context: LoopContext, iteration: number, name: Phas
 }
 
 function lastDoneBefore(store: RunStore, role: Role, iteration: number, name: Phase): number | undefined {
-  const before = PHASES.indexOf(role) < PHASES.indexOf(name) ? iteration : iteration - 1;
-  return store.iterations().findLast((number) => number <= before && store.phaseDone(number, role));
+  const before = PHASES.indexOf(role) < PHASES.indexOf(name) ? iteration : predecessor(store, iteration);
+  return ancestor(store, before, (number) => store.phaseDone(number, role));
 }
 
 /** Removes what newer finished phases of a role replace: journals, checkpoints, and all but the last and the best states. */
 function discardOlder({ store, config }: LoopContext, role: Role, newest: number): void {
   const done = store.iterations().filter((iteration) => iteration <= newest && store.phaseDone(iteration, role));
-  const kept = new Set([...done.slice(-config.run.checkpoint.keep), bestIteration(store)]);
+  const kept = new Set([...done.slice(-config.run.checkpoint.keep), bestIteration(store), guardBest(store)?.iteration]);
   for (const iteration of done) {
     const { journal, checkpoints, state } = store.phase(iteration, role);
     if (iteration < newest) for (const path of [journal, checkpoints]) store.discard(path);

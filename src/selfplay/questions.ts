@@ -94,7 +94,8 @@ export async function answerQuestions(
   return new Map(distinct.map((question, index) => [question, tally(context, completions[index])]));
 }
 
-function tally(context: LoopContext, completions: readonly Completion[]): AnsweredQuestion {
+/** The vote on one question's completions. */
+export function tally(context: LoopContext, completions: readonly Completion[]): AnsweredQuestion {
   const { missing, truncated } = context.config.votes;
   const answers = completions.map(({ text }) => extractBoxed(text));
   const cut = completions.map(({ stopReason }) => stopReason === "length");

@@ -13,6 +13,8 @@ import type { LoopContext } from "./context.ts";
 import { curriculumPhase, readCurriculum } from "./curriculum-phase.ts";
 import { stateBytes } from "./disk-need.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
+import { guardPhase } from "./guard.ts";
+import { guardStopped } from "./guard-state.ts";
 import { closeContext, openContext, phase } from "./phases.ts";
 import { Restart } from "./restart.ts";
 import { withRoom } from "./room.ts";
@@ -57,8 +59,11 @@ async function play(context: LoopContext, started: number): Promise<RunSummary> 
   if (log.problem !== undefined)
     emit({ event: "warning", iteration: 0, phase: "evaluation", message: `the old events cannot be read: ${log.problem}` });
   await phase(context, 0, "evaluation", (files) => evaluationPhase(context, 0, files));
-  for (let iteration = 1; iteration <= config.iterations; iteration++) await runIteration(context, iteration);
-  const summary = summarise(store, config.iterations, (performance.now() - started) / 1000);
+  for (let iteration = 1; iteration <= config.iterations; iteration++) {
+    await runIteration(context, iteration);
+    if (guardStopped(store, iteration)) break;
+  }
+  const summary = summarise(store, (performance.now() - started) / 1000);
   emit({ event: "done", ...summary });
   await withRoom(context, { what: "the run's marker", dir: store.dir, bytes: 1 << 16 }, () => {
     log.flush();
@@ -92,6 +97,9 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
       return { steps };
     });
 
+  // A run of before the guard has evaluated iterations without it; their states are gone.
+  if (config.guard.enabled && !context.store.phaseDone(iteration, "evaluation"))
+    await phase(context, iteration, "guard", (files) => guardPhase(context, iteration, files));
   await phase(context, iteration, "evaluation", (files) => evaluationPhase(context, iteration, files));
 }
 

@@ -3,6 +3,7 @@
 import type { BenchScore, RunSummary } from "../store/events.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { meanOf } from "./context.ts";
+import { guardBest, guardStopped } from "./guard-state.ts";
 
 /** Scores of an evaluation phase as its marker holds them. Errors: CheckpointError. */
 export function readScores(store: RunStore, iteration: number): { solver: BenchScore[]; forcedPrefix?: BenchScore[] } {
@@ -10,15 +11,16 @@ export function readScores(store: RunStore, iteration: number): { solver: BenchS
   return { solver: summary.solver as BenchScore[], forcedPrefix: summary.forcedPrefix as BenchScore[] | undefined };
 }
 
-/** Summarises a finished run. `best` compares sampled means for reporting; nothing is trained by it. */
-export function summarise(store: RunStore, iterations: number, seconds: number): RunSummary {
-  const scores = Array.from({ length: iterations + 1 }, (_, iteration) => readScores(store, iteration).solver);
-  const means = scores.map((benches) => meanOf(benches.map(({ sampled }) => sampled.mean)));
+/** Summarises a finished run, up to its last iteration that was evaluated. `best` is what the guard chose, if there is one. */
+export function summarise(store: RunStore, seconds: number): RunSummary {
+  const last = store.iterations().findLast((iteration) => store.phaseDone(iteration, "evaluation")) ?? 0;
+  const chosen = guardBest(store);
   return {
     run: store.name,
-    best: { iteration: means.indexOf(Math.max(...means)) },
-    base: { solver: scores[0] },
-    final: { iteration: iterations, solver: scores[iterations] },
+    best: chosen ? { ...chosen, by: "guard" } : { iteration: bestIteration(store) ?? 0, by: "evaluation" },
+    ...(guardStopped(store, last) ? { stopped: last } : {}),
+    base: { solver: readScores(store, 0).solver },
+    final: { iteration: last, solver: readScores(store, last).solver },
     seconds,
   };
 }

@@ -1,6 +1,7 @@
 // What a run tells while it goes, and what its phase markers hold: one typed table of events, metrics and scores. They go to
 // events.jsonl and done.json; the command line prints them; nothing else may depend on their text. Rates and durations are in seconds; shares are in [0, 1].
 
+import type { GuardAction, GuardCondition, GuardMeasure } from "../config/guard.ts";
 import type { Phase, Role } from "./layout.ts";
 
 /** Health of one optimizer or rollout step; keys are `phase/noun` in reports. */
@@ -75,6 +76,45 @@ export interface CurriculumMetrics {
   readonly truncatedAnswers: number;
 }
 
+/** What the guard measured; a measure that could not be taken is absent. docs/guard.md says what each is. */
+export type GuardMeasures = Partial<Readonly<Record<GuardMeasure, number>>>;
+
+/** A rule that an iteration broke. */
+export interface BrokenRule {
+  readonly measure: GuardMeasure;
+  readonly condition: GuardCondition;
+  /** The value that may not be passed, computed where the rule compares. */
+  readonly limit: number;
+  readonly value: number;
+  readonly reason: string;
+  readonly action: GuardAction;
+}
+
+/** What follows an iteration; `to`: the iteration whose policies the next one starts from, 0 for the base model. */
+export type GuardDecision = { readonly action: "none" | "warn" | "stop" } | { readonly action: "rollback"; readonly to: number };
+
+/** An iteration and the guard's score of it: its self-consistency; absent without held-out questions. */
+export interface GuardBest {
+  readonly iteration: number;
+  readonly score?: number;
+}
+
+/** The marker of a guard phase. */
+export interface GuardReport {
+  readonly iteration: number;
+  readonly measures: GuardMeasures;
+  /** Held-out questions behind the self-consistency: those that no curriculum has kept. */
+  readonly heldOut: number;
+  /** Counts of the pool's vote shares in ten equal bins of [0, 1]. */
+  readonly histogram: readonly number[];
+  readonly broken: readonly BrokenRule[];
+  readonly decision: GuardDecision;
+  /** The best iteration so far. */
+  readonly best: GuardBest;
+  /** The base model's measures, in iteration 1 alone. */
+  readonly base?: GuardMeasures;
+}
+
 /** One score: mean over questions, in [0, 1]. */
 export interface Score {
   readonly mean: number;
@@ -145,6 +185,15 @@ export type RunEvent =
       readonly line: "solver" | "forced-prefix";
       readonly benches: readonly BenchScore[];
     }
+  | {
+      readonly event: "guard";
+      readonly iteration: number;
+      readonly measures: GuardMeasures;
+      readonly decision: GuardDecision;
+      readonly best: GuardBest;
+    }
+  /** One broken rule; `line` names it. */
+  | ({ readonly event: "guard-decision"; readonly iteration: number; readonly line: string } & BrokenRule)
   | ({ readonly event: "step-skipped" } & SkippedStep)
   /** Back to the checkpoint before several skipped updates in a row. */
   | {
@@ -190,8 +239,13 @@ export interface SkippedStep {
 /** Last line of a run. */
 export interface RunSummary {
   readonly run: string;
-  /** Iteration whose Solver has the highest sampled mean (mean over benches); 0 is the base model. Reporting only. */
-  readonly best: { readonly iteration: number };
+  /**
+   * The iteration that the run ends with; 0 is the base model. `guard`: by the guard's score, which no benchmark enters; `evaluation`: by
+   * the highest sampled mean, where there is no guard.
+   */
+  readonly best: GuardBest & { readonly by: "guard" | "evaluation" };
+  /** Iteration after which the guard ended the run early; absent otherwise. */
+  readonly stopped?: number;
   readonly base: { readonly solver: readonly BenchScore[] };
   readonly final: { readonly iteration: number; readonly solver: readonly BenchScore[] };
   readonly seconds: number;

@@ -4,8 +4,8 @@
 import { join, resolve } from "node:path";
 import { ConfigError } from "../util/errors.ts";
 
-/** The four phases of an iteration, in order. */
-export const PHASES = ["challenger", "curriculum", "solver", "evaluation"] as const;
+/** The phases of an iteration, in order. The guard comes before the evaluation, whose truth it may not know. */
+export const PHASES = ["challenger", "curriculum", "solver", "guard", "evaluation"] as const;
 export type Phase = (typeof PHASES)[number];
 
 /** The two policies. */
@@ -78,7 +78,7 @@ export interface PhaseLayout {
   readonly journal: string;
   /** Training checkpoints of the phase, one directory per optimizer step. */
   readonly checkpoints: string;
-  /** Graded answers of an evaluation phase, one question per line. */
+  /** Graded answers of an evaluation phase, held-out votes of a guard phase, one question per line. */
   readonly answers: string;
 }
 

@@ -128,7 +128,7 @@ describe("a run on the embedded base model", () => {
     );
     expect(phases).toEqual([
       "0/evaluation",
-      ...[1, 2].flatMap((i) => ["challenger", "curriculum", "solver", "evaluation"].map((p) => `${i}/${p}`)),
+      ...[1, 2].flatMap((i) => ["challenger", "curriculum", "solver", "guard", "evaluation"].map((p) => `${i}/${p}`)),
     ]);
   });
 

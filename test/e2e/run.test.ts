@@ -89,7 +89,7 @@ describe("a run", () => {
       .filter(({ event, state }) => event === "phase" && state === "done")
       .map(({ iteration, phase }) => `${iteration} ${phase}`);
     const iteration = (number: number) =>
-      ["challenger", "curriculum", "solver", "evaluation"].map((phase) => `${number} ${phase}`);
+      ["challenger", "curriculum", "solver", "guard", "evaluation"].map((phase) => `${number} ${phase}`);
     expect(phases).toEqual(["0 evaluation", ...iteration(1), ...iteration(2)]);
   });
 
