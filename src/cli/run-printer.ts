@@ -77,6 +77,8 @@ export class RunPrinter {
         return event.state === "over" ? "  there is room again; going on" : pc.yellow(`  ${pausedText(event)}`);
       case "restart":
         return pc.yellow(`  memory: ${event.reason} Going on with micro-batches of ${event.maxTokensPerMicroBatch} tokens.`);
+      case "early-stop":
+        return pc.yellow(`  the run ends after iteration ${event.iteration}: ${event.reason}`);
       case "warning":
         return pc.yellow(`  warning: ${event.message}`);
       case "interrupted":
@@ -110,9 +112,11 @@ function challengerLine({ reward, inBand, voteShare, wellFormed, level, klPenalt
   return [...parts, `KL ${klPenalty.toFixed(4)}`, `gradient ${fixed(gradNorm)}`].join("  ");
 }
 
-function curriculumLine({ pool, kept, keptVoteShare, labelAccuracy, keptLevel, rejected }: CurriculumMetrics): string {
+function curriculumLine(metrics: CurriculumMetrics): string {
+  const { pool, kept, keptVoteShare, labelAccuracy, audit, keptLevel, rejected } = metrics;
   const parts = [`pool ${pool}`, `kept ${kept}`, `vote share ${percent(keptVoteShare)}`];
   if (labelAccuracy !== undefined) parts.push(`label accuracy ${percent(labelAccuracy)}`);
+  if (audit) parts.push(`audit ${percent(audit.mean)} (95 %: ${percent(audit.ci95[0])}–${percent(audit.ci95[1])})`);
   if (keptLevel !== undefined) parts.push(`level ${keptLevel.toFixed(2)}`);
   const reasons = Object.entries(rejected).filter(([, count]) => count > 0);
   return (

@@ -20,7 +20,7 @@ export function workOf(config: Config, benches: readonly BenchSize[], context: n
   const needsBase = [challenger, solver].some(({ train, grpo }) => train && grpo.klWeight > 0 && grpo.reference === "base");
   const lines = config.evaluation.referenceLines ? 2 : 1;
   return {
-    trainers: 2,
+    trainers: config.roles === "shared" ? 1 : 2,
     base: needsBase,
     phases: [
       ...(benches.length > 0 ? [evaluation(config, benches, context, "base evaluation", lines, 1)] : []),

@@ -31,7 +31,7 @@ describe("errors name the place and what to do", () => {
   });
 
   it("a far-off key lists the known ones", () => {
-    expect(errorOf(() => load("votes: { zzzzzzzzzzzz: 1 }\n"))).toContain("Known here: missing, truncated.");
+    expect(errorOf(() => load("votes: { zzzzzzzzzzzz: 1 }\n"))).toContain("Known here: missing, truncated, equivalence.");
   });
 
   it("wrong type: file:line:col of the value, the range, and the value", () => {
@@ -60,6 +60,24 @@ describe("errors name the place and what to do", () => {
       "my.yaml:2:30: solver.questionsPerOptimizerStep: expected a divisor",
     );
     expect(errorOf(() => load("prompts: { solver: [{ role: user, content: hello }] }\n"))).toContain("{question}");
+  });
+
+  it("remedies that do not go together, or cannot be", () => {
+    expect(errorOf(() => load("roles: shared\nchallenger: { start: solver }\n"))).toContain(
+      "challenger.start: expected previous beside roles: shared",
+    );
+    expect(errorOf(() => load("challenger: { start: base, optimizer: { fresh: false } }\n"))).toContain(
+      "expected true beside challenger.start: base",
+    );
+    expect(errorOf(() => load("solver: { reward: { overlong: { buffer: 5000 } } }\n"))).toContain(
+      "expected at most solver.sampling.maxTokens (4096)",
+    );
+    expect(errorOf(() => load("challenger: { reward: { quality: { wellPosed: '(a)\\1' } } }\n"))).toContain(
+      "expected a regular expression without back-references",
+    );
+    expect(errorOf(() => load("challenger: { reward: { window: [0.9, 0.1] } }\n"))).toContain("low ≤ high");
+    expect(errorOf(() => load("solver: { grpo: { loss: grpo } }\n"))).toContain('expected "ppo" or "cispo" or "gspo"');
+    expect(errorOf(() => load("audit: { probes: { count: 3 } }\n"))).toContain("audit.probes.data");
   });
 
   it("text that is no configuration", () => {
@@ -98,7 +116,14 @@ describe("layers: defaults, preset, file, flags", () => {
     });
     expect([challenger.questionsPerStep, challenger.questionsPerOptimizerStep]).toEqual([512 * 4, 16 * 4]);
     expect([curriculum.answers, curriculum.band, curriculum.filters.words]).toEqual([9, [0.3, 0.8], true]);
-    expect([votes.missing, solver.reward]).toEqual(["none-vote", { correct: 0.9, format: 0.1 }]);
+    expect([votes.missing, solver.reward]).toEqual([
+      "none-vote",
+      { correct: 0.9, format: 0.1, control: "none", overlong: { buffer: 0, weight: 1 } },
+    ]);
+    expect(votes.equivalence).toBe("mathruler");
+    expect([challenger.grpo, solver.grpo].map(({ lossNormalisation }) => lossNormalisation)).toEqual(
+      Array(2).fill("micro-batch-mean"),
+    );
   });
 
   it("improved is paper with three repairs and a guard that acts", () => {
@@ -108,7 +133,7 @@ describe("layers: defaults, preset, file, flags", () => {
       ...paper,
       preset: "improved",
       challenger: { ...paper.challenger, advantage: { baseline: "batch" } },
-      votes: { missing: "no-vote", truncated: "no-vote" },
+      votes: { ...paper.votes, truncated: "no-vote" },
       curriculum: { ...paper.curriculum, deduplicate: "exact" },
       guard: { ...paper.guard, action: "rollback" },
     });
@@ -151,6 +176,32 @@ describe("layers: defaults, preset, file, flags", () => {
     const config = parseConfigText(text, join(dir, "r.yaml"));
     expect(config.evaluation.benches[0].data).toBe(join(dir, "data.jsonl"));
     expect(config.base).toBe("tiny-base");
+    const probes = parseConfigText("audit: { probes: { data: data.jsonl } }\n", join(dir, "r.yaml"), [
+      parseOverride("--audit.probes.count=3"),
+    ]).audit.probes;
+    expect(probes).toEqual({ data: join(dir, "data.jsonl"), count: 3 });
+  });
+
+  it("every remedy is off in every preset", () => {
+    for (const preset of ["paper", "released", "improved"]) {
+      const { challenger, curriculum, solver, schedule, roles, audit } = load(`preset: ${preset}\n`);
+      const { novelty, quality, prior, overlong } = challenger.reward;
+      expect([novelty.weight, prior, overlong.buffer, solver.reward.overlong.buffer]).toEqual([0, { a: 0, b: 0 }, 0, 0]);
+      expect(quality).toEqual({
+        ownAnswer: "any",
+        agreement: false,
+        minTokens: 0,
+        maxTokens: 0,
+        promptCopy: 1,
+        archiveCopy: 1,
+      });
+      expect([curriculum.excludeEarlier, curriculum.extraVotes.answers, curriculum.filters.quality]).toEqual([false, 0, false]);
+      expect([solver.maxUses, solver.replay, solver.dynamicSampling.refills, solver.reward.control]).toEqual([0, 0, 0, "none"]);
+      for (const { grpo } of [challenger, solver])
+        expect([grpo.estimator, grpo.loss, grpo.entropyWeight]).toEqual(["grpo", "ppo", 0]);
+      expect([challenger.start, roles, audit.probes]).toEqual(["previous", "separate", undefined]);
+      expect(schedule).toEqual({ warmStart: {}, stop: { keptBelow: 0, distinctBelow: 0 } });
+    }
   });
 });
 

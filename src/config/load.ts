@@ -153,7 +153,7 @@ function isRaw(value: unknown): value is Raw {
   return typeof value === "object" && value !== null && !Array.isArray(value);
 }
 
-/** Makes `base` and the data files of benchmarks absolute where such a file is there; other text (tiny-base) stays. */
+/** Makes `base` and the data files of benchmarks and probes absolute where such a file is there; other text (tiny-base) stays. */
 function withAbsolutePaths(raw: Raw, dir: string): Raw {
   const anchor = (value: unknown) =>
     typeof value === "string" && !isAbsolute(value) && value !== "tiny-base" && existsSync(join(dir, value))
@@ -169,5 +169,7 @@ function withAbsolutePaths(raw: Raw, dir: string): Raw {
   }
   if (isRaw(copy.guard) && isRaw(copy.guard.heldOut))
     copy.guard = { ...copy.guard, heldOut: { ...copy.guard.heldOut, data: anchor(copy.guard.heldOut.data) } };
+  if (isRaw(copy.audit) && isRaw(copy.audit.probes) && "data" in copy.audit.probes)
+    copy.audit = { ...copy.audit, probes: { ...copy.audit.probes, data: anchor(copy.audit.probes.data) } };
   return copy;
 }

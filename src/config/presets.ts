@@ -11,7 +11,7 @@ const paper: ConfigInput = {
     advantage: { baseline: "group" },
     reward: { uncertainty: "tent", malformed: "zero", clampAtZero: true, wellFormed: "question-and-box" },
   },
-  votes: { missing: "no-vote", truncated: "as-is" },
+  votes: { missing: "no-vote", truncated: "as-is", equivalence: "math-verify" },
   curriculum: {
     poolSize: 8000,
     answers: 10,
@@ -23,9 +23,12 @@ const paper: ConfigInput = {
   guard: { action: "warn" },
 };
 
+/** Token mean per part of four sequences, then the mean of the parts: what a trainer with such micro-batches computes (EasyR1's verl). */
+const PER_MICRO_BATCH = { lossNormalisation: "micro-batch-mean", microBatch: 4 } as const;
+
 /**
- * As the released code does it. Two departures: its checkpoints 5 of 6 and 15 of 20 are the schedule here (steps that are
- * thrown away are not run), and the loss is a mean over the optimizer step, never over a micro-batch.
+ * As the released code does it. One departure: its checkpoints 5 of 6 and 15 of 20 are the schedule here (steps that are thrown
+ * away are not run).
  */
 const released: ConfigInput = {
   challenger: {
@@ -36,8 +39,9 @@ const released: ConfigInput = {
     solverAnswers: 10,
     advantage: { baseline: "group" },
     reward: { uncertainty: "min", malformed: "penalty", clampAtZero: false, wellFormed: "question" },
+    grpo: PER_MICRO_BATCH,
   },
-  votes: { missing: "none-vote", truncated: "as-is" },
+  votes: { missing: "none-vote", truncated: "as-is", equivalence: "mathruler" },
   curriculum: { poolSize: 8000, answers: 9, band: [0.3, 0.8], filters: { words: true, textLabels: true }, deduplicate: "none" },
   solver: {
     steps: 15,
@@ -45,6 +49,7 @@ const released: ConfigInput = {
     groupSize: 5,
     questionsPerOptimizerStep: 128,
     reward: { correct: 0.9, format: 0.1 },
+    grpo: PER_MICRO_BATCH,
   },
 };
 

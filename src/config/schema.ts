@@ -3,64 +3,11 @@
 // Does NOT know files, overrides or presets (load.ts, presets.ts). The path of a key is the path of its flag.
 
 import { z } from "zod";
-import { CHALLENGER_PROMPT, LORA_TARGETS, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
+import { CHALLENGER_PROMPT, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
+import { engine, withLoraSeed } from "./engine.ts";
 import { guardSchema } from "./guard.ts";
-
-const count = z.int().min(1);
-const countOrOff = z.int().min(0);
-const share = z.number().min(0).max(1);
-const positive = z.number().positive();
-const notNegative = z.number().min(0);
-
-/** y = x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ; only A and B train. Defaults: PEFT's common choice. */
-const lora = z.strictObject({
-  rank: count.max(1024).default(16),
-  alpha: positive.default(32),
-  /** Which weights of every layer get an adapter. */
-  targets: z
-    .array(z.enum(LORA_TARGETS))
-    .min(1)
-    .default(() => [...LORA_TARGETS]),
-  dropout: z
-    .number()
-    .refine((value) => value === 0, { error: "expected 0: dropout would make rollouts and training compute different models" })
-    .default(0),
-  /** Seed of A; absent: the run's. B starts at zero. */
-  seed: countOrOff.max(0x7fffffff).optional(),
-});
-
-/** The local engine: C kernels on this machine's CPU. */
-const localEngine = z.strictObject({
-  kind: z.literal("local").default("local"),
-  /** Worker threads of the kernels; `auto` takes what the machine offers. No result depends on it. */
-  threads: z.union([z.literal("auto"), count]).default("auto"),
-  /** Sequences decoded at once (continuous batching refills a finished one). No result depends on it. */
-  slots: count.default(256),
-  /**
-   * Most tokens packed into one forward and backward pass; a large model takes fewer, so that its activations stay below 1.5 GiB. No
-   * result depends on it beyond rounding order.
-   */
-  maxTokensPerMicroBatch: count.default(8192),
-  /**
-   * Format of matrix products. `auto`: bf16 where the CPU has its dot product, else f32, so results may differ between machines;
-   * masters, sums and all between two products are f32 in both.
-   */
-  dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),
-  /** Format of frozen roles that answer (voting for rewards and labels, evaluation), never of rollouts or of the reference. */
-  frozenDtype: z.enum(["same", "f32", "bf16", "int8"]).default("same"),
-  /** Format of AdamW's moments; bf16 halves their memory. */
-  optimizerDtype: z.enum(["f32", "bf16"]).default("f32"),
-  /**
-   * Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits.
-   * `auto`: in passes that would need more than 1.5 GiB otherwise.
-   */
-  recompute: z.union([z.boolean(), z.literal("auto")]).default("auto"),
-  /** Train low-rank adapters over the frozen base instead of whole models; Challenger, Solver and reference then share its memory. */
-  lora: lora.optional(),
-});
-
-/** Which engine runs the models; one kind today, so that others can join without a change of shape. */
-const engine = z.discriminatedUnion("kind", [localEngine]);
+import { band, count, countOrOff, grpo, notNegative, optimizer, positive, samplingWith, share } from "./parts.ts";
+import { challengerReward, solverReward, votes } from "./rewards.ts";
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 
@@ -81,74 +28,11 @@ export const promptsSchema = z.strictObject({
     .default(() => SOLVER_PROMPT.map((item) => ({ ...item }))),
 });
 
-/** How to sample; the meaning of each key is that of SamplingParams in engine/types.ts. */
-function samplingWith(defaults: { temperature: number; topP: number; topK: number; maxTokens: number }) {
-  return z.strictObject({
-    temperature: notNegative.default(defaults.temperature),
-    topP: z.number().gt(0).max(1).default(defaults.topP),
-    topK: countOrOff.default(defaults.topK),
-    maxTokens: count.default(defaults.maxTokens),
-  });
-}
-
-const grpo = z.strictObject({
-  /** The importance ratio is clipped to [1 − clipLow, 1 + clipHigh] (released: 0.2 and 0.3). */
-  clipLow: share.default(0.2),
-  clipHigh: notNegative.default(0.3),
-  /** Dual clip: bound of the ratio for negative advantages (released: 3.0); 0 switches it off. */
-  clipDual: notNegative.default(3),
-  /** Weight β of the KL penalty (k3) to the reference model (released: 1e-2); 0 needs no reference. */
-  klWeight: notNegative.default(0.01),
-  /** Reference model: the policy at the start of its phase (released), or the base model. */
-  reference: z.enum(["phase-start", "base"]).default("phase-start"),
-  /** Mean over all completion tokens of the optimizer step (released), or over each sequence first. */
-  lossNormalisation: z.enum(["token-mean", "sequence-mean"]).default("token-mean"),
-});
-
-const optimizer = z.strictObject({
-  /** AdamW at a constant rate (released: 1e-6, full fine-tuning of 4B to 8B models). */
-  learningRate: notNegative.default(1e-6),
-  /** PyTorch's betas and epsilon, which released leaves as they are. */
-  beta1: z.number().min(0).lt(1).default(0.9),
-  beta2: z.number().min(0).lt(1).default(0.999),
-  epsilon: positive.default(1e-8),
-  /** Decoupled weight decay (released: 1e-2). */
-  weightDecay: notNegative.default(0.01),
-  /** Largest global gradient norm (released: 1.0); 0 switches clipping off. */
-  clipNorm: notNegative.default(1),
-  /** Clear the moments at the start of each phase (released: every phase is a new training job). */
-  fresh: z.boolean().default(true),
-});
-
-const challengerReward = z.strictObject({
-  /** `tent`: 1 − 2·|p̂ − 1/2| (paper, eq. 2); `min`: min(p̂, 1 − p̂) (released). */
-  uncertainty: z.enum(["tent", "min"]).default("tent"),
-  repetition: z
-    .strictObject({
-      /** λ of the penalty λ·(cluster size)/(batch size); 0 switches it off. */
-      weight: notNegative.default(1),
-      /** Questions with 1 − BLEU below this are alike (average linkage). */
-      threshold: share.default(0.5),
-    })
-    .prefault({}),
-  /** Reward of a malformed question: 0 (paper) or −1 − repetition penalty (released). */
-  malformed: z.enum(["zero", "penalty"]).default("zero"),
-  /** The total is max(0, …) (paper); released does not clamp. */
-  clampAtZero: z.boolean().default(true),
-  /** Well-formed: a question block and a boxed own answer (paper), or the block alone (released). */
-  wellFormed: z.enum(["question-and-box", "question"]).default("question-and-box"),
-  /** Further conditions a question must meet; absent: none. */
-  gate: z
-    .strictObject({
-      /** Longest question in tokens. */
-      maxTokens: count.optional(),
-    })
-    .optional(),
-});
-
 const challenger = z.strictObject({
   /** false leaves the Challenger as it is (the untrained-Challenger control). */
   train: z.boolean().default(true),
+  /** What the Challenger starts an iteration from: itself (paper), the Solver as it stands (Prism, R-Zero's remedies), or the base. */
+  start: z.enum(["previous", "solver", "base"]).default("previous"),
   /** Rollout steps per phase (paper, appendix: 5). */
   steps: countOrOff.default(5),
   /** Questions sampled per rollout step (paper: batch 128 × G 4). */
@@ -172,13 +56,6 @@ const challenger = z.strictObject({
   optimizer: optimizer.prefault({}),
 });
 
-const votes = z.strictObject({
-  /** An answer without a box is no vote but stays in the denominator (paper), or votes as "None" (released). */
-  missing: z.enum(["no-vote", "none-vote"]).default("no-vote"),
-  /** A truncated answer counts by its text (paper, released), or is no vote. */
-  truncated: z.enum(["no-vote", "as-is"]).default("as-is"),
-});
-
 const curriculum = z.strictObject({
   /** N: questions sampled for the pool (paper: 8,000). */
   poolSize: count.default(8000),
@@ -188,20 +65,32 @@ const curriculum = z.strictObject({
   sampling: samplingWith(POLICY_SAMPLING).optional(),
   solverSampling: samplingWith(VOTE_SAMPLING).prefault({}),
   /** Keep a question whose vote share lies in [low, high], ends included (paper: δ = 0.25, so 3 to 7 of 10). */
-  band: z
-    .tuple([share, share])
-    .refine(([low, high]) => low <= high, { error: "expected [low, high] with low ≤ high" })
-    .default([0.25, 0.75]),
+  band: band.default([0.25, 0.75]),
   filters: z
     .strictObject({
       /** Drop questions that contain "box" or ask for a proof (released). */
       words: z.boolean().default(false),
       /** Drop questions whose majority answer contains "text" or is "None" (released). */
       textLabels: z.boolean().default(false),
+      /** Drop questions that fail challenger.reward.quality; those that fail without their votes are not answered. */
+      quality: z.boolean().default(false),
     })
     .prefault({}),
   /** `exact`: a question whose text is already in the curriculum is left out. */
   deduplicate: z.enum(["none", "exact"]).default("none"),
+  /** Leave out questions that were kept in an earlier iteration. */
+  excludeEarlier: z.boolean().default(false),
+  /** More votes where the vote share is near an end of the band: there one answer decides. */
+  extraVotes: z
+    .strictObject({
+      /** Further answers per such question; 0 switches it off. */
+      answers: countOrOff.default(0),
+      /** Largest distance of the vote share from an end of the band. */
+      margin: share.default(0.1),
+      /** Largest number of such questions, the nearest first; 0: no limit. */
+      maxQuestions: countOrOff.default(0),
+    })
+    .prefault({}),
   /** Control experiment: pseudo-labels are permuted among the kept questions. */
   shuffleLabels: z.boolean().default(false),
 });
@@ -217,15 +106,19 @@ const solver = z.strictObject({
   groupSize: count.default(5),
   /** Questions per optimizer step; absent: all of the rollout step. */
   questionsPerOptimizerStep: count.optional(),
-  sampling: samplingWith(POLICY_SAMPLING).prefault({}),
-  reward: z
+  /** Largest number of times a question of the curriculum is drawn in a phase, which ends when all are used up; 0: no limit. */
+  maxUses: countOrOff.default(0),
+  /** Share of each step's questions that come from earlier iterations' curricula, where there are some (R-Diverse, 2602.13103: 0.3). */
+  replay: share.default(0),
+  /** DAPO's dynamic sampling (2503.14476): groups of equal rewards are left out and as many further questions are answered … */
+  dynamicSampling: z
     .strictObject({
-      /** Weight of "equivalent to the pseudo-label" (paper: 1; released: 0.9). */
-      correct: notNegative.default(1),
-      /** Weight of the format <think>…</think>…\boxed{} (paper: 0; released: 0.1). */
-      format: notNegative.default(0),
+      /** … at most so many times in a step; 0 switches it off. */
+      refills: countOrOff.max(100).default(0),
     })
     .prefault({}),
+  sampling: samplingWith(POLICY_SAMPLING).prefault({}),
+  reward: solverReward.prefault({}),
   grpo: grpo.prefault({}),
   optimizer: optimizer.prefault({}),
 });
@@ -248,6 +141,36 @@ const evaluation = z.strictObject({
 const audit = z.strictObject({
   /** A solver of known truth, only to report the accuracy of pseudo-labels; it never touches training. */
   oracle: z.enum(["none", "tiny-world"]).default("none"),
+  /** Questions of known answer, answered among the curriculum's and never trained on: they estimate the accuracy of pseudo-labels. */
+  probes: z
+    .strictObject({
+      /** JSON Lines of {"question", "answer"}. */
+      data: z.string().min(1),
+      /** Probes per iteration, drawn anew for each. */
+      count: count.default(200),
+    })
+    .optional(),
+});
+
+/** All questions of earlier pools, against which novelty and copies are judged. */
+const archive = z.strictObject({
+  /** Largest number compared with; of more, a choice by the run's seed. */
+  maxQuestions: count.max(100_000).default(4096),
+});
+
+/** When which phase trains for how long. */
+const schedule = z.strictObject({
+  /** Steps of the first iteration, where they are other than those of the later ones. */
+  warmStart: z.strictObject({ challengerSteps: countOrOff.optional(), solverSteps: countOrOff.optional() }).prefault({}),
+  /** The run ends after an iteration whose pool passes one of these; 0 switches a rule off. Nothing here reads ground truth. */
+  stop: z
+    .strictObject({
+      /** Fewer questions kept than this. */
+      keptBelow: countOrOff.default(0),
+      /** A smaller share of different texts among the pool's well-formed questions than this. */
+      distinctBelow: share.default(0),
+    })
+    .prefault({}),
 });
 
 /** How a run is kept from being lost; no result depends on any of it, but for `numbers`, which may hold updates back. */
@@ -293,10 +216,14 @@ const completed = z
     seed: countOrOff.max(0x7fffffff).default(1),
     /** Co-evolution rounds (paper: 3). */
     iterations: count.default(3),
+    schedule: schedule.prefault({}),
+    /** Challenger and Solver are two models (paper), or one model in both roles. */
+    roles: z.enum(["separate", "shared"]).default("separate"),
     engine: engine.prefault({ kind: "local" }),
     prompts: promptsSchema.prefault({}),
     challenger: challenger.prefault({}),
     votes: votes.prefault({}),
+    archive: archive.prefault({}),
     curriculum: curriculum.prefault({}),
     solver: solver.prefault({}),
     evaluation: evaluation.prefault({}),
@@ -311,11 +238,6 @@ const completed = z
     curriculum: { ...config.curriculum, sampling: config.curriculum.sampling ?? { ...config.challenger.sampling } },
     solver: withOptimizerStep(config.solver),
   }));
-
-/** The seed of fresh adapters is the run's unless it is given. */
-function withLoraSeed(engine: z.output<typeof localEngine>, seed: number) {
-  return engine.lora === undefined ? engine : { ...engine, lora: { ...engine.lora, seed: engine.lora.seed ?? seed } };
-}
 
 function withOptimizerStep<T extends { questionsPerStep: number; questionsPerOptimizerStep?: number }>(part: T) {
   return { ...part, questionsPerOptimizerStep: part.questionsPerOptimizerStep ?? part.questionsPerStep };
@@ -358,6 +280,16 @@ function checkTogether(config: Config, context: z.RefinementCtx): void {
       );
   if (solver.reward.correct + solver.reward.format === 0)
     complain(["solver", "reward", "correct"], "expected a reward with a weight above 0");
+  if (config.roles === "shared" && challenger.start !== "previous")
+    complain(["challenger", "start"], "expected previous beside roles: shared, where both roles are one model");
+  if (challenger.start !== "previous" && !challenger.optimizer.fresh)
+    complain(["challenger", "optimizer", "fresh"], `expected true beside challenger.start: ${challenger.start}`);
+  for (const [role, limit] of [
+    ["challenger", challenger.sampling.maxTokens],
+    ["solver", solver.sampling.maxTokens],
+  ] as const)
+    if (config[role].reward.overlong.buffer > limit)
+      complain([role, "reward", "overlong", "buffer"], `expected at most ${role}.sampling.maxTokens (${limit})`);
   if (evaluation.referenceLines && evaluation.forcedPrefix === undefined)
     complain(["evaluation", "referenceLines"], "expected evaluation.forcedPrefix beside it (for example <think>)");
 }

@@ -66,6 +66,15 @@ describe("rules", () => {
     expect(verdictsOf(pool, { band: [0.3, 0.8] })).toEqual(["belowBand", "kept", "kept", "kept"]);
     expect(normaliseQuestion(" a\n b ")).toBe("a b");
   });
+  it("remedies: what fails the quality gate, and what an earlier iteration kept", () => {
+    const faulty = { ...labelled("a"), question: { text: "a", wellFormed: true, fault: "length" } };
+    const unanswered = { ...labelled("b", []), question: { text: "b", wellFormed: true, fault: "ownAnswer" } };
+    const pool = [faulty, unanswered, labelled(" c  d "), labelled("e")];
+    expect(verdictsOf(pool, { earlier: new Set(["c d"]) })).toEqual(["quality", "quality", "earlier", "kept"]);
+    expect(verdictsOf([labelled("c d", ["1", "2", "3", "4"])], { earlier: new Set(["c d"]), band: [0.3, 1] })).toEqual([
+      "belowBand",
+    ]);
+  });
   it("counts add up to the pool and kept is in its order", () => {
     const pool = [labelled("b"), labelled("a", ["1"], false), labelled("a"), labelled("a")];
     const { kept, counts } = filterCurriculum(pool, { ...open, deduplicate: "exact" });
@@ -74,11 +83,13 @@ describe("rules", () => {
       kept: 2,
       malformed: 1,
       heldOut: 0,
+      quality: 0,
       noVotes: 0,
       belowBand: 0,
       aboveBand: 0,
       questionWords: 0,
       textLabel: 0,
+      earlier: 0,
       duplicate: 1,
     });
   });

@@ -1,6 +1,6 @@
 // Chooses the curriculum from the labelled question pool: vote share within a band, and what else a preset drops.
 // Knows labelled questions, no models. Source: R-Zero section 3.2 (|p̂ − 1/2| ≤ δ); the word rules are the released code's.
-// Departure: 1. exact duplicates may be dropped (neither paper nor released code does).
+// Departures, as options: 1. exact duplicates and questions of earlier iterations may be dropped. 2. so may those that fail the quality gate.
 
 import type { LabelledQuestion } from "./question.ts";
 
@@ -18,6 +18,8 @@ export interface CurriculumFilterOptions {
   readonly deduplicate: "none" | "exact";
   /** Texts that must never be trained on, as `normaliseQuestion` gives them. */
   readonly heldOut?: ReadonlySet<string>;
+  /** Texts that were kept in an earlier iteration and are left out, as `normaliseQuestion` gives them. */
+  readonly earlier?: ReadonlySet<string>;
 }
 
 /** What becomes of a question: `kept`, or the first rule, in this order, that it broke. */
@@ -25,11 +27,13 @@ export const CURRICULUM_VERDICTS = [
   "kept",
   "malformed",
   "heldOut",
+  "quality",
   "noVotes",
   "belowBand",
   "aboveBand",
   "questionWords",
   "textLabel",
+  "earlier",
   "duplicate",
 ] as const;
 
@@ -81,9 +85,10 @@ function judge(
 ): CurriculumVerdict {
   if (!question.wellFormed) return "malformed";
   if (options.heldOut?.has(text)) return "heldOut";
+  if (question.fault !== undefined) return "quality";
   if (pseudoLabel === undefined) return "noVotes";
   if (!inBand(voteShare, options.band)) return voteShare < options.band[0] ? "belowBand" : "aboveBand";
   if (options.filters.words && /box|\bprove\b|\bproof\b|证明/i.test(text)) return "questionWords";
   if (options.filters.textLabels && (/text/i.test(pseudoLabel) || pseudoLabel.trim() === "None")) return "textLabel";
-  return "kept";
+  return options.earlier?.has(text) ? "earlier" : "kept";
 }

@@ -10,6 +10,8 @@ export interface Question {
   readonly ownAnswer?: string;
   /** Whether it met the well-formed rule of the run. */
   readonly wellFormed: boolean;
+  /** What the quality gate holds against it, where the run filters by it. */
+  readonly fault?: string;
 }
 
 /** A question with its pseudo-label. */

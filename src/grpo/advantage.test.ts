@@ -33,3 +33,18 @@ describe("batch advantages", () => {
     expect(batchAdvantages([0.1, 0.1, 0.1])).toEqual({ advantages: new Float64Array(3), groups: 1, zeroVarianceGroups: 1 });
   });
 });
+
+describe("estimators", () => {
+  it("dr-grpo leaves the spread, rloo compares with the others", () => {
+    expect([...groupAdvantages([1, 0, 0, 0, 5, 7], 4, "dr-grpo").advantages]).toEqual([0.75, -0.25, -0.25, -0.25, -1, 1]);
+    expect([...groupAdvantages([1, 0, 0, 0, 5, 7], 4, "rloo").advantages]).toEqual(close([1, -1 / 3, -1 / 3, -1 / 3, -2, 2]));
+  });
+  it("work on a pooled batch, and are exactly 0 for constant rewards", () => {
+    expect([...batchAdvantages([4, 0, 0, 0], "rloo").advantages]).toEqual(close([4, -4 / 3, -4 / 3, -4 / 3]));
+    expect([...batchAdvantages([4, 0, 0, 0], "dr-grpo").advantages]).toEqual([3, -1, -1, -1]);
+    for (const estimator of ["dr-grpo", "rloo"] as const) {
+      expect(batchAdvantages([0.1, 0.1, 0.1], estimator).advantages).toEqual(new Float64Array(3));
+      expect(groupAdvantages([0.1, 0.1, 0.1, 7], 3, estimator).advantages).toEqual(new Float64Array(4));
+    }
+  });
+});

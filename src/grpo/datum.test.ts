@@ -54,6 +54,28 @@ describe("normaliseWeights", () => {
       [0, 0],
     ]);
   });
+  it("constant: a token counts the same however long its sequence is", () => {
+    const weights = weightsOf(normaliseWeights(data, "constant", { maxTokens: 8 }));
+    expect(weights).toEqual([
+      [0, 1 / 16, 1 / 16, 1 / 16],
+      [0, 0, 1 / 16],
+      [0, 0],
+    ]);
+    expect(() => normaliseWeights(data, "constant")).toThrow("internal: loss normalisation constant needs maxTokens");
+  });
+  it("micro-batch mean: token mean within each part, then the mean of the parts", () => {
+    const four = [weighted(1, 1, 1), weighted(1), weighted(0, 1), weighted(0)];
+    expect(weightsOf(normaliseWeights(four, "micro-batch-mean", { microBatch: 2 }))).toEqual([
+      [0.125, 0.125, 0.125],
+      [0.125],
+      [0, 0.5],
+      [0],
+    ]);
+    expect(weightsOf(normaliseWeights(four, "micro-batch-mean", { microBatch: 4 }))).toEqual(
+      weightsOf(normaliseWeights(four, "token-mean")),
+    );
+    expect(() => normaliseWeights(four, "micro-batch-mean")).toThrow("internal");
+  });
   it("leaves its input alone, keeps the other fields, and takes a step without any weight", () => {
     const [normalised] = normaliseWeights([makeDatum(rollout)], "token-mean");
     expect(normalised).toEqual({ ...makeDatum(rollout), weights: Float32Array.of(0, 0, 0.5, 0.5) });

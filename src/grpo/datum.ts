@@ -11,8 +11,16 @@ export interface DatumInput {
   readonly advantage: number;
 }
 
-/** How one optimizer step averages its loss. */
-export type LossNormalisation = "token-mean" | "sequence-mean";
+/** How one optimizer step averages its loss; see normaliseWeights. */
+export type LossNormalisation = "token-mean" | "sequence-mean" | "constant" | "micro-batch-mean";
+
+/** The figures that some normalisations need. */
+export interface NormalisationSizes {
+  /** Longest completion in tokens, of `constant`. */
+  readonly maxTokens?: number;
+  /** Sequences per part, of `micro-batch-mean`. */
+  readonly microBatch?: number;
+}
 
 /**
  * A datum with weight 1 on every completion token and 0 on the prompt. Errors: internal, when the prompt is empty (the
@@ -49,14 +57,40 @@ export function countTrainedTokens(datum: Pick<Datum, "weights">): number {
 /**
  * Scales the weights so that the summed loss of all these data is a mean. Call it once with everything of one optimizer
  * step, before splitting into micro-batches. `token-mean`: weights sum to 1 over the step. `sequence-mean`: each sequence
- * with any weight sums to 1 / number of such sequences. Relative weights within a sequence are kept. Weights must be ≥ 0.
+ * with any weight sums to 1 / number of such sequences. `constant`: divided by such sequences × maxTokens (Dr. GRPO, 2503.20783: no
+ * sequence counts less for being long). `micro-batch-mean`: token mean in each run of `microBatch` sequences, then the mean of those
+ * (released). Relative weights within a sequence are kept. Weights must be ≥ 0. Errors: internal, without the size that is needed.
  */
-export function normaliseWeights(data: readonly Datum[], mode: LossNormalisation): Datum[] {
+export function normaliseWeights(data: readonly Datum[], mode: LossNormalisation, sizes: NormalisationSizes = {}): Datum[] {
   const sums = data.map(({ weights }) => weights.reduce((sum, weight) => sum + weight, 0));
-  const total = sums.reduce((sum, value) => sum + value, 0);
-  const sequences = sums.filter((sum) => sum > 0).length;
+  const divisors = divisorsOf(sums, mode, sizes);
   return data.map((datum, index) => {
-    const divisor = mode === "token-mean" ? total : sums[index] * sequences;
+    const divisor = divisors[index];
     return divisor > 0 ? { ...datum, weights: datum.weights.map((weight) => weight / divisor) } : datum;
   });
+}
+
+/** What each sequence's weights are divided by, from their sums. */
+function divisorsOf(sums: readonly number[], mode: LossNormalisation, { maxTokens, microBatch }: NormalisationSizes): number[] {
+  const sequences = sums.filter((sum) => sum > 0).length;
+  switch (mode) {
+    case "token-mean": {
+      const total = sums.reduce((sum, value) => sum + value, 0);
+      return sums.map(() => total);
+    }
+    case "sequence-mean":
+      return sums.map((sum) => sum * sequences);
+    case "constant": {
+      if (maxTokens === undefined) throw new Error("internal: loss normalisation constant needs maxTokens");
+      return sums.map(() => maxTokens * sequences);
+    }
+    case "micro-batch-mean": {
+      if (microBatch === undefined) throw new Error("internal: loss normalisation micro-batch-mean needs microBatch");
+      const parts = Array.from({ length: Math.ceil(sums.length / microBatch) }, (_, part) =>
+        sums.slice(part * microBatch, (part + 1) * microBatch).reduce((sum, value) => sum + value, 0),
+      );
+      const filled = parts.filter((sum) => sum > 0).length;
+      return sums.map((_, index) => parts[Math.floor(index / microBatch)] * filled);
+    }
+  }
 }

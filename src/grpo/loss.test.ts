@@ -1,5 +1,6 @@
 import { describe, expect, it } from "vitest";
-import { type GrpoLossOptions, grpoLoss, k3, policyLoss, samplerMismatch } from "./loss.ts";
+import { type GrpoLossOptions, grpoLoss, k3, samplerMismatch } from "./loss.ts";
+import { policyLoss } from "./policy-loss.ts";
 
 const options: GrpoLossOptions = { clipLow: 0.2, clipHigh: 0.3, clipDual: 3, klWeight: 0.1 };
 

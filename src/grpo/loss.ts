@@ -1,21 +1,30 @@
 // The GRPO loss as one pure function of logprobs: per-token value, exact derivative and metrics. Knows no model, no batch:
 // masks and means are already in the datum's weights, so the loss of a step is the plain sum over its data.
 // Source: R-Zero section 2 and appendix; verl's dual-clip policy loss and `low_var_kl` (the bounds 20 and 10 are theirs).
-//   ρ = exp(training − sampling)   policy = −min(ρA, clip(ρ)A), for A < 0 at most −c·A   d = reference − training
-//   loss = Σ_T w (policy + β k3)   k3 = exp(d) − d − 1, at most 10
+//   loss = Σ_T w (policy + β k3 + ε entropy)   policy, entropy: policy-loss.ts   k3 = exp(d) − d − 1, at most 10   d = reference − training
 
 import type { Datum, LossFn, Metrics } from "../engine/types.ts";
+import {
+  type ClipOptions,
+  cispoLoss,
+  clamp,
+  entropySurrogate,
+  type PolicyLossKind,
+  policyLoss,
+  sequenceLogRatio,
+  type TokenPolicyLoss,
+} from "./policy-loss.ts";
 
 /** Constants of the loss. */
-export interface GrpoLossOptions {
-  /** Lower clip: the ratio's lower bound is 1 − clipLow. */
-  readonly clipLow: number;
-  /** Upper clip: the ratio's upper bound is 1 + clipHigh. */
-  readonly clipHigh: number;
-  /** Dual clip: for a negative advantage the loss is at most −clipDual · A; 0 switches it off, else above 1 + clipHigh. */
-  readonly clipDual: number;
+export interface GrpoLossOptions extends ClipOptions {
+  /** Policy loss; default `ppo`. */
+  readonly loss?: PolicyLossKind;
   /** β, weight of the KL penalty; with 0 the reference logprobs are not needed. */
   readonly klWeight: number;
+  /** ε, weight of the entropy bonus; default 0. */
+  readonly entropyWeight?: number;
+  /** h, the baseline of the entropy bonus in nats: mean −sampling logprob of the optimizer step; default 0. */
+  readonly entropyBaseline?: number;
 }
 
 /** Keys of the metrics: each is Σ_T weight · value, so summed over a step's data it is that value's mean. */
@@ -38,29 +47,9 @@ export interface GrpoMetrics extends Metrics {
   entropyEstimate: number;
 }
 
+/** Bound of d before its exponential. */
 const MAX_LOG_RATIO = 20;
 const MAX_K3 = 10;
-
-/** Policy loss of one token, its derivative by the training logprob, and which bound held. */
-export interface TokenPolicyLoss {
-  readonly loss: number;
-  readonly derivative: number;
-  readonly ratio: number;
-  readonly bound: "none" | "low" | "high" | "dual";
-}
-
-/** Clipped policy loss of one token from `logRatio` = training − sampling logprob. */
-export function policyLoss(logRatio: number, advantage: number, options: GrpoLossOptions): TokenPolicyLoss {
-  const ratio = Math.exp(clamp(logRatio, MAX_LOG_RATIO));
-  const clipped = Math.min(Math.max(ratio, 1 - options.clipLow), 1 + options.clipHigh);
-  const plain = -ratio * advantage;
-  if (advantage < 0 && options.clipDual > 0 && Math.max(plain, -clipped * advantage) > -options.clipDual * advantage)
-    return { loss: -options.clipDual * advantage, derivative: 0, ratio, bound: "dual" };
-  if (-clipped * advantage > plain)
-    return { loss: -clipped * advantage, derivative: 0, ratio, bound: clipped < ratio ? "high" : "low" };
-  // d(−ρA)/d training = −ρA, because dρ/d training = ρ.
-  return { loss: plain, derivative: Math.abs(logRatio) > MAX_LOG_RATIO ? 0 : plain, ratio, bound: "none" };
-}
 
 /** k3 of one token and its derivative by the training logprob, from d = reference − training. Never negative. */
 export function k3(d: number): { readonly value: number; readonly derivative: number } {
@@ -88,14 +77,22 @@ export function grpoSequenceLoss(
   dLogprobs: Float32Array | Float64Array,
 ): { loss: number; metrics: GrpoMetrics } {
   const metrics = emptyMetrics();
-  const { weights, advantages, samplingLogprobs, referenceLogprobs } = fields;
+  const { weights, samplingLogprobs, referenceLogprobs } = fields;
+  const { entropyWeight = 0, entropyBaseline = 0 } = options;
+  const policyOf = policyLossOf(logprobs, fields, options);
+  let bonus = 0;
   for (let t = 0; t < weights.length; t++) {
     const weight = weights[t];
     if (weight === 0) continue;
     const logRatio = logprobs[t] - samplingLogprobs[t];
-    const policy = policyLoss(logRatio, advantages[t], options);
+    const policy = policyOf(t);
     const kl = referenceLogprobs ? k3(referenceLogprobs[t] - logprobs[t]) : NO_KL;
     dLogprobs[t] = weight * (policy.derivative + options.klWeight * kl.derivative);
+    if (entropyWeight !== 0) {
+      const entropy = entropySurrogate(logprobs[t], entropyBaseline);
+      dLogprobs[t] += weight * entropyWeight * entropy.derivative;
+      bonus += weight * entropyWeight * entropy.loss;
+    }
     metrics.policyLoss += weight * policy.loss;
     metrics.kl += weight * kl.value;
     if (policy.bound === "high") metrics.clipFractionHigh += weight;
@@ -105,7 +102,25 @@ export function grpoSequenceLoss(
     metrics.logprobDifference += weight * Math.abs(logRatio);
     metrics.entropyEstimate -= weight * logprobs[t];
   }
-  return { loss: metrics.policyLoss + options.klWeight * metrics.kl, metrics };
+  return { loss: metrics.policyLoss + options.klWeight * metrics.kl + bonus, metrics };
+}
+
+/** The policy loss of token t of a sequence, with its derivative by that token's logprob. */
+function policyLossOf(
+  logprobs: ArrayLike<number>,
+  { weights, advantages, samplingLogprobs }: LossFields,
+  options: GrpoLossOptions,
+): (t: number) => TokenPolicyLoss {
+  const { loss = "ppo" } = options;
+  if (loss === "cispo") return (t) => cispoLoss(logprobs[t] - samplingLogprobs[t], logprobs[t], advantages[t], options);
+  if (loss === "ppo") return (t) => policyLoss(logprobs[t] - samplingLogprobs[t], advantages[t], options);
+  const { mean, tokens } = sequenceLogRatio(logprobs, samplingLogprobs, weights);
+  const each = Array.from({ length: weights.length }, (_, t) =>
+    policyLoss(mean, weights[t] === 0 ? 0 : advantages[t], { ...options, clipDual: 0 }),
+  );
+  // d(log s)/d training_t = 1 / tokens, for every token's loss: the weighted sum of the derivatives is shared out evenly.
+  const slope = each.reduce((sum, { derivative }, t) => sum + weights[t] * derivative, 0) / tokens;
+  return (t) => ({ ...each[t], derivative: slope / weights[t] });
 }
 
 /**
@@ -171,8 +186,4 @@ function emptyMetrics(): GrpoMetrics {
     logprobDifference: 0,
     entropyEstimate: 0,
   };
-}
-
-function clamp(value: number, bound: number): number {
-  return Math.min(Math.max(value, -bound), bound);
 }

@@ -1,7 +1,8 @@
 // One rollout step of GRPO against a Trainer: reference logprobs, one or more optimizer steps, health measures. A number that is not
 // finite never reaches the weights: that optimizer step is skipped and says why.
 // Knows rollouts and their advantages, not where rewards come from. The only file here that does I/O, through the Trainer.
-// Source: docs/algorithm.md, GRPO. Departure 1: the loss is normalised over the whole optimizer step (released: per micro-batch).
+// Source: docs/algorithm.md, GRPO. Departure 1: the loss is normalised over the whole optimizer step, and where `micro-batch-mean` does
+// as released does, over parts that the configuration names, never over what the engine happens to pack together.
 
 import type { AdamWParams, Datum, Metrics, Scorer, Trainer } from "../engine/types.ts";
 import {
@@ -40,7 +41,9 @@ export interface OptimizerStep {
 
 export interface GrpoStepInput {
   readonly rollouts: readonly DatumInput[];
-  readonly grpo: GrpoLossOptions & { readonly lossNormalisation: LossNormalisation };
+  readonly grpo: GrpoLossOptions & { readonly lossNormalisation: LossNormalisation; readonly microBatch?: number };
+  /** Longest completion in tokens; needed by the normalisation `constant`. */
+  readonly maxTokens?: number;
   readonly optimizer: AdamWParams;
   /** Rollouts per optimizer step; more than one step makes the later ones off-policy, which the importance ratio corrects. */
   readonly rolloutsPerOptimizerStep: number;
@@ -59,7 +62,8 @@ export async function grpoStep(trainer: Trainer, reference: Scorer | undefined, 
   const size = input.rolloutsPerOptimizerStep;
   for (let start = done.length * size; start < data.length; start += size) {
     const part = await withReferenceLogprobs(data.slice(start, start + size), reference);
-    const batch = normaliseWeights(part, input.grpo.lossNormalisation);
+    const { lossNormalisation, microBatch } = input.grpo;
+    const batch = normaliseWeights(part, lossNormalisation, { maxTokens: input.maxTokens, microBatch });
     const step = await optimizerStep(trainer, batch, input);
     done.push(step.skipped?.datum === undefined ? step : { ...step, skipped: shifted(step.skipped, start) });
     await input.after?.([...done]);
@@ -72,7 +76,8 @@ export async function grpoStep(trainer: Trainer, reference: Scorer | undefined, 
 
 /** One update from one batch, unless its numbers are bad. */
 async function optimizerStep(trainer: Trainer, batch: readonly Datum[], input: GrpoStepInput): Promise<OptimizerStep> {
-  const loss = grpoLoss(input.grpo);
+  const { entropyWeight = 0 } = input.grpo;
+  const loss = grpoLoss(entropyWeight === 0 ? input.grpo : { ...input.grpo, entropyBaseline: samplingEntropy(batch) });
   const watched = watchLoss(loss, batch);
   const metrics = await trainer.forwardBackward(batch, watched.loss);
   const mismatch = watched.mismatch();
@@ -87,6 +92,19 @@ async function optimizerStep(trainer: Trainer, batch: readonly Datum[], input: G
   if (Number.isFinite(gradNorm)) return { mismatch, skipped: { reason: "gradient spike", value: `${gradNorm}`, bound } };
   const datum = await findOffender(trainer, batch, loss, input.optimizer);
   return { mismatch, skipped: { reason: "gradient norm", value: `${gradNorm}`, datum } };
+}
+
+/** Mean −sampling logprob over the trained tokens, in nats: a constant of the step, so that it does not bend the entropy bonus. */
+function samplingEntropy(batch: readonly Datum[]): number {
+  let sum = 0;
+  let tokens = 0;
+  for (const { weights, samplingLogprobs } of batch)
+    for (let t = 0; samplingLogprobs !== undefined && t < weights.length; t++) {
+      if (weights[t] === 0) continue;
+      sum -= samplingLogprobs[t];
+      tokens++;
+    }
+  return tokens === 0 ? 0 : sum / tokens;
 }
 
 function shifted(skipped: SkippedUpdate, start: number): SkippedUpdate {

@@ -1,5 +1,5 @@
-// All pairwise BLEU distances of a batch of questions. Counts each question's n-grams once (interned to integers), then
-// visits through an inverted index only pairs that share a word; the others are at distance 1 exactly.
+// All pairwise BLEU distances of a batch of questions, and similarities of a question to kept ones. Counts each question's n-grams once
+// (interned to integers), then visits through an inverted index only pairs that share a word; the others are at distance 1 exactly.
 // Knows nothing of clusters or rewards. Source: sentence BLEU-4 as nltk computes it (uniform weights, smoothing "method 1").
 
 /** Longest n-gram counted. */
@@ -31,9 +31,9 @@ interface Postings {
  */
 export function bleuDistances(texts: readonly string[]): DistanceMatrix {
   const size = texts.length;
-  const words = texts.map((text) => text.split(/\s+/).filter(Boolean));
+  const words = texts.map(wordsOf);
   const lengths = words.map((tokens) => tokens.length);
-  const orders = indexOrders(words);
+  const { orders } = indexOrders(words);
   const values = new Float64Array(size * size);
   const overlaps = orders.map(() => new Int32Array(size));
   for (let i = 0; i < size; i++) {
@@ -63,6 +63,87 @@ function addOverlaps(order: Postings, i: number, overlap: Int32Array): void {
   }
 }
 
+/** Similarity to a kept question: BLEU-4 with it as reference, or the Dice coefficient of the n-grams of orders 1 to 4. */
+export type SimilarityKind = "bleu" | "ngram";
+
+/** Questions that others are compared with; their n-grams are counted once. */
+export class ReferenceTexts {
+  readonly size: number;
+  readonly #lengths: readonly number[];
+  readonly #index: Index;
+
+  constructor(texts: readonly string[]) {
+    const words = texts.map(wordsOf);
+    this.size = texts.length;
+    this.#lengths = words.map((tokens) => tokens.length);
+    this.#index = indexOrders(words);
+  }
+
+  /** Similarity of `text` to each kept text, in [0, 1] up to rounding; exactly 0 where no word is shared. */
+  similarities(text: string, kind: SimilarityKind): Float64Array {
+    const words = wordsOf(text);
+    const overlaps = this.#overlaps(words);
+    return Float64Array.from({ length: this.size }, (_, j) => {
+      if (overlaps[0][j] === 0) return 0;
+      if (kind === "bleu") return bleuOfOverlaps(overlaps, j, words.length, this.#lengths[j]);
+      const shared = overlaps.reduce((sum, overlap) => sum + overlap[j], 0);
+      return (2 * shared) / (gramsIn(words.length) + gramsIn(this.#lengths[j]));
+    });
+  }
+
+  /** Clipped matches with each kept text, order by order. */
+  #overlaps(words: readonly string[]): Int32Array[] {
+    const { vocabulary, grams, orders } = this.#index;
+    const wordIds = Int32Array.from(words, (word) => vocabulary.get(word) ?? -1);
+    let ids = wordIds;
+    return orders.map((order, n) => {
+      const shorter = ids;
+      if (n > 0)
+        ids = Int32Array.from({ length: Math.max(0, words.length - n) }, (_, at) => {
+          const known = shorter[at] >= 0 && wordIds[at + n] >= 0;
+          return known ? (grams[n].get(shorter[at] * vocabulary.size + wordIds[at + n]) ?? -1) : -1;
+        });
+      const overlap = new Int32Array(this.size);
+      for (const [id, count] of countIds(ids)) {
+        if (id < 0) continue;
+        for (let at = order.starts[id]; at < order.starts[id + 1]; at++)
+          overlap[order.owners[at]] += Math.min(count, order.ownerCounts[at]);
+      }
+      return overlap;
+    });
+  }
+}
+
+/** The distinct word n-grams of order 4 of some texts (of a shorter text: its words as one), and how many there are in all. */
+export function countDistinctGrams(texts: readonly string[]): { readonly distinct: number; readonly total: number } {
+  const seen = new Set<string>();
+  let total = 0;
+  for (const text of texts) {
+    const words = wordsOf(text);
+    const starts = Math.max(1, words.length - MAX_ORDER + 1);
+    total += starts;
+    for (let at = 0; at < starts; at++) seen.add(words.slice(at, at + MAX_ORDER).join(" "));
+  }
+  return { distinct: seen.size, total };
+}
+
+function wordsOf(text: string): string[] {
+  return text.split(/\s+/).filter(Boolean);
+}
+
+/** n-grams of orders 1 to 4 in a text of so many words. */
+function gramsIn(words: number): number {
+  let grams = 0;
+  for (let order = 0; order < MAX_ORDER; order++) grams += Math.max(0, words - order);
+  return grams;
+}
+
+function countIds(ids: Int32Array): Map<number, number> {
+  const counts = new Map<number, number>();
+  for (const id of ids) counts.set(id, (counts.get(id) ?? 0) + 1);
+  return counts;
+}
+
 /** BLEU from the matches of all orders; the caller has checked that a unigram matches. */
 function bleuOfOverlaps(overlaps: readonly Int32Array[], j: number, hypothesisLength: number, referenceLength: number): number {
   let logPrecision = 0;
@@ -74,11 +155,20 @@ function bleuOfOverlaps(overlaps: readonly Int32Array[], j: number, hypothesisLe
   return brevity * Math.exp(logPrecision);
 }
 
+/** What texts are looked up by: words, then for orders 2 to 4 the n-grams (as pairs), and the postings of each order. */
+interface Index {
+  readonly vocabulary: ReadonlyMap<string, number>;
+  /** By order − 1; that of order 1 is empty. */
+  readonly grams: readonly ReadonlyMap<number, number>[];
+  readonly orders: readonly Postings[];
+}
+
 /** Postings of orders 1 to 4. An n-gram is interned as the pair (its first n − 1 words, its last word). */
-function indexOrders(words: readonly (readonly string[])[]): Postings[] {
+function indexOrders(words: readonly (readonly string[])[]): Index {
   const vocabulary = new Map<string, number>();
   const wordIds = words.map((tokens) => Int32Array.from(tokens, (token) => intern(vocabulary, token)));
   const orders = [buildPostings(wordIds, vocabulary.size)];
+  const all = [new Map<number, number>()];
   let gramIds = wordIds;
   for (let order = 1; order < MAX_ORDER; order++) {
     const grams = new Map<number, number>();
@@ -90,8 +180,9 @@ function indexOrders(words: readonly (readonly string[])[]): Postings[] {
       return longer;
     });
     orders.push(buildPostings(gramIds, grams.size));
+    all.push(grams);
   }
-  return orders;
+  return { vocabulary, grams: all, orders };
 }
 
 function intern<Key>(ids: Map<Key, number>, key: Key): number {
@@ -106,8 +197,7 @@ function buildPostings(grams: readonly Int32Array[], gramCount: number): Posting
   const ids: Int32Array[] = [];
   const counts: Int32Array[] = [];
   for (const question of grams) {
-    const seen = new Map<number, number>();
-    for (const id of question) seen.set(id, (seen.get(id) ?? 0) + 1);
+    const seen = countIds(question);
     ids.push(Int32Array.from(seen.keys()));
     counts.push(Int32Array.from(seen.values()));
     for (const id of seen.keys()) starts[id + 1]++;

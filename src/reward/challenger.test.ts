@@ -54,9 +54,9 @@ describe("Challenger reward", () => {
   });
   it("gives the parts", () => {
     const [first, , third, last] = challengerRewards(batch, released);
-    expect(first).toEqual({ total: 0, wellFormed: true, uncertainty: 0.5, repetition: 0.5, cluster: 0 });
+    expect(first).toEqual({ total: 0, wellFormed: true, uncertainty: 0.5, repetition: 0.5, novelty: 0, cluster: 0 });
     expect(third).toMatchObject({ wellFormed: true, repetition: 0.25, cluster: 1 });
-    expect(last).toEqual({ total: -1.25, wellFormed: false, uncertainty: 0, repetition: 0.25, cluster: 2 });
+    expect(last).toEqual({ total: -1.25, wellFormed: false, uncertainty: 0, repetition: 0.25, novelty: 0, cluster: 2 });
   });
   it("λ scales the repetition, in the malformed penalty too", () => {
     expect(totals({ ...released, repetition: { weight: 2, threshold: 0.5 } })).toEqual(close([-0.5, -0.9, -0.2, -1.5]));

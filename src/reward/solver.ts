@@ -1,7 +1,7 @@
 // The Solver's reward: is the answer equivalent to the pseudo-label, and, where asked, does the completion think first?
 // Knows one completion and one label. Source: R-Zero section 3.3 (weights 1 and 0); released code (0.9 and 0.1).
 
-import { equivalent } from "../answer/equivalent.ts";
+import { equivalent, type GradingPolicy } from "../answer/equivalent.ts";
 import { extractBoxed } from "../answer/extract.ts";
 
 /** Weights of the two parts; the total is in [0, their sum]. */
@@ -10,6 +10,8 @@ export interface SolverRewardOptions {
   readonly correct: number;
   /** Weight of the format. */
   readonly format: number;
+  /** How the answer is compared with the pseudo-label; default `math-verify`. */
+  readonly policy?: GradingPolicy;
 }
 
 /** One completion's text and the pseudo-label of its question. */
@@ -31,7 +33,8 @@ export function solverRewardParts(
   { completion, pseudoLabel }: LabelledCompletion,
   options: SolverRewardOptions,
 ): SolverRewardParts {
-  const correct = equivalent({ predicted: extractBoxed(completion), truth: pseudoLabel }).equivalent;
+  const predicted = extractBoxed(completion);
+  const correct = equivalent({ predicted, truth: pseudoLabel }, { policy: options.policy }).equivalent;
   const wellFormatted = hasThinkFormat(completion);
   return { total: options.correct * Number(correct) + options.format * Number(wellFormatted), correct, wellFormatted };
 }

@@ -17,6 +17,12 @@ export interface LoadedBench {
   readonly questions: readonly BenchQuestion[];
 }
 
+/** The end of a training phase, as a place that a policy may start from. */
+export interface Standpoint {
+  readonly iteration: number;
+  readonly role: Role;
+}
+
 export interface LoopContext {
   readonly config: Config;
   readonly store: RunStore;
@@ -25,14 +31,17 @@ export interface LoopContext {
   readonly baseDir: string;
   /** The base model, frozen, where it is the reference model of a KL term. */
   readonly base: Snapshot | undefined;
-  readonly challenger: Trainer;
+  /** One and the same trainer where one model has both roles; replaced where a policy starts over from the base. */
+  challenger: Trainer;
   readonly solver: Trainer;
-  /** Iteration whose finished phase a policy stands after; without an entry it is the base model. */
-  readonly stands: Map<Role, number>;
+  /** Finished phase that a policy stands after; without an entry it is the base model. */
+  readonly stands: Map<Role, Standpoint>;
   /** Places that this process has rolled back from. */
   readonly rollbacks: Set<string>;
   readonly log: EventLog;
   readonly benches: readonly LoadedBench[];
+  /** Questions of known answer for the audit of labels; nothing that trains may read them. */
+  readonly probes: readonly BenchQuestion[];
   /** Known truth for reporting; nothing that trains may read it. */
   readonly oracle: Oracle | undefined;
   readonly emit: (event: RunEvent) => void;

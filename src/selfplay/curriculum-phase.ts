@@ -1,17 +1,20 @@
 // Phase 2: the Challenger is frozen; its questions get pseudo-labels by the frozen Solver's majority vote, and those whose vote share
 // lies in the band become the curriculum. Source: R-Zero section 3.3. Ground truth is read here for reporting only.
-// Departure 1: a question of an evaluation benchmark never enters the curriculum (its text is compared, never its answer).
+// Departure 1: a question of an evaluation benchmark, or a probe, never enters the curriculum (its text is compared, never its answer).
 
 import { equivalent } from "../answer/equivalent.ts";
 import { vote } from "../answer/vote.ts";
+import { measureCoverage } from "../curriculum/coverage.ts";
 import { type CurriculumVerdict, filterCurriculum, inBand, normaliseQuestion } from "../curriculum/filter.ts";
 import { type LabelledQuestion, labelQuestion } from "../curriculum/question.ts";
 import type { CurriculumMetrics } from "../store/events.ts";
-import { expectObject, type JsonObject } from "../store/jsonl.ts";
 import { RunError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
-import { meanLevel } from "./challenger-phase.ts";
+import { faultOf, meanLevel } from "./challenger-phase.ts";
 import { checkInterrupted, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } from "./context.ts";
+import { openJudges, type QuestionJudges, readEarlierCurricula, readEarlierTexts } from "./earlier.ts";
+import { drawExtraVotes } from "./extra-votes.ts";
+import { auditByProbes, chooseProbes, type Probe } from "./probes.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 
 /** One line of the phase's questions.jsonl. */
@@ -23,14 +26,6 @@ export interface PoolRow {
   readonly answers: readonly (string | null)[];
   /** `kept`, or why it was rejected. */
   readonly verdict: string;
-}
-
-/** What the Solver phase trains on. */
-export interface CurriculumQuestion {
-  readonly question: string;
-  readonly pseudoLabel: string;
-  /** Its line in questions.jsonl, from 1. */
-  readonly line: number;
 }
 
 /** Builds the curriculum. Errors: RunError when no question is left, saying what to change; InterruptedError. */
@@ -49,40 +44,47 @@ export async function curriculumPhase(
   );
   expectQuestions(context, prompt, rollouts);
   checkInterrupted(context);
-  const posed = rollouts.filter(({ wellFormed }) => wellFormed).map(({ question }) => question ?? "");
-  const answered = await withFrozen(context.solver, (solver) =>
-    answerQuestions(context, solver, posed, { answers, sampling: solverSampling, seed: seed("answer"), call }),
-  );
-  const pool = rollouts.map((rollout) => label(rollout, answered));
-  const { verdicts, counts } = filterCurriculum(pool, { ...config.curriculum, heldOut: heldOutQuestions(context) });
+  const judges = config.curriculum.filters.quality ? openJudges(context, iteration) : undefined;
+  const faults = rollouts.map((rollout) => judges && faultOf(rollout, judges));
+  const posed = rollouts.filter(({ wellFormed }, i) => wellFormed && !faults[i]).map(({ question }) => question ?? "");
+  const probes = chooseProbes(context, iteration);
+  const asked = { posed, probes: probes.map(({ question }) => question) };
+  const options = { answers, sampling: solverSampling, seed: seed("answer"), call };
+  const { answered, extra } = await withFrozen(context.solver, async (solver) => {
+    const found = await answerQuestions(context, solver, [...asked.posed, ...asked.probes], options);
+    return { answered: found, extra: await drawExtraVotes(context, solver, found, asked, options) };
+  });
+  const pool = rollouts.map((rollout, index) => label(context, { ...rollout, fault: faults[index] }, answered, judges));
+  const { verdicts, counts } = filterCurriculum(pool, { ...config.curriculum, ...excludedTexts(context, iteration) });
   const rows = pool.map((labelled, index) => toRow(labelled, verdicts[index], answered.get(labelled.question.text)));
-  const metrics = describe(context, rows, counts, answered);
+  const isPosed = new Set(posed);
+  const voted = new Map([...answered].filter(([question]) => isPosed.has(question)));
+  const metrics = { ...describe(context, iteration, rows, counts, voted), ...(extra > 0 ? { extraVotes: extra } : {}) };
   if (metrics.kept === 0) throw emptyCurriculum(context, counts);
-  return { rows: config.curriculum.shuffleLabels ? shuffleLabels(context, iteration, rows) : rows, metrics };
-}
-
-/** The curriculum of a finished phase, from its file. Errors: DataError. */
-export function readCurriculum({ store }: LoopContext, iteration: number): CurriculumQuestion[] {
-  return store
-    .readJsonl<JsonObject>(store.phase(iteration, "curriculum").questions, (value, where) => expectObject(value, where))
-    .map((row, index): JsonObject & { line: number } => ({ ...row, line: index + 1 }))
-    .filter(({ verdict }) => verdict === "kept")
-    .map(({ question, pseudoLabel, line }) => ({ question: String(question), pseudoLabel: String(pseudoLabel), line }));
+  const audited = { ...metrics, ...audit(context, iteration, rows, answered, probes) };
+  return { rows: config.curriculum.shuffleLabels ? shuffleLabels(context, iteration, rows) : rows, metrics: audited };
 }
 
 function label(
-  { question, ownAnswer, wellFormed }: PosedRollout,
+  { config }: LoopContext,
+  { question, ownAnswer, wellFormed, fault }: PosedRollout & { readonly fault: string | undefined },
   answered: ReadonlyMap<string, AnsweredQuestion>,
+  judges: QuestionJudges | undefined,
 ): LabelledQuestion {
-  const asked = { text: question ?? "", ownAnswer, wellFormed };
-  return labelQuestion(asked, (wellFormed && answered.get(asked.text)?.vote) || NO_VOTE);
+  const text = question ?? "";
+  const outcome = (wellFormed && answered.get(text)?.vote) || NO_VOTE;
+  const disagrees = wellFormed && judges?.gate.disagreement(ownAnswer, outcome.majority, config.votes.equivalence);
+  return labelQuestion({ text, ownAnswer, wellFormed, fault: fault ?? (disagrees || undefined) }, outcome);
 }
 
 const NO_VOTE = vote([], { missing: "no-vote" });
 
-/** Texts of all benchmark questions, as the filter compares them. */
-function heldOutQuestions({ benches }: LoopContext): Set<string> {
-  return new Set(benches.flatMap(({ questions }) => questions.map(({ question }) => normaliseQuestion(question))));
+/** Texts that may not enter the curriculum: all benchmark questions and probes, and where asked what was kept before. */
+function excludedTexts(context: LoopContext, iteration: number) {
+  const { benches, probes, config } = context;
+  const known = [...benches.flatMap(({ questions }) => questions), ...probes].map(({ question }) => normaliseQuestion(question));
+  const kept = config.curriculum.excludeEarlier ? readEarlierCurricula(context, iteration) : [];
+  return { heldOut: new Set(known), earlier: new Set(kept.map(({ question }) => normaliseQuestion(question))) };
 }
 
 function toRow(
@@ -111,6 +113,7 @@ function shuffleLabels({ config }: LoopContext, iteration: number, rows: readonl
 /** Measures of the pool before labels are shuffled, if they are. Truth is read here, after every choice was made. */
 function describe(
   context: LoopContext,
+  iteration: number,
   rows: readonly PoolRow[],
   rejected: Readonly<Record<CurriculumVerdict, number>>,
   answered: ReadonlyMap<string, AnsweredQuestion>,
@@ -136,8 +139,29 @@ function describe(
       kept.map(({ question }) => question),
     ),
     truncatedAnswers: meanOf([...answered.values()].map(({ truncated, answers }) => truncated / answers.length)),
-    ...auditLabels(context, kept),
+    coverage: measureCoverage(
+      wellFormed.map(({ question }) => question),
+      readEarlierTexts(context, iteration),
+    ),
   };
+}
+
+/** What truth says of the labels, where a world has it, and what the probes let one expect of them. */
+function audit(
+  context: LoopContext,
+  iteration: number,
+  rows: readonly PoolRow[],
+  answered: ReadonlyMap<string, AnsweredQuestion>,
+  probes: readonly Probe[],
+) {
+  const kept = rows.filter(({ verdict }) => verdict === "kept");
+  const estimate = auditByProbes(
+    context,
+    iteration,
+    { answered, probes },
+    kept.map(({ voteShare }) => voteShare),
+  );
+  return { ...auditLabels(context, kept), ...(estimate ? { audit: estimate } : {}) };
 }
 
 function auditLabels({ oracle }: LoopContext, kept: readonly PoolRow[]) {

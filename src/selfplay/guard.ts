@@ -11,7 +11,7 @@ import type { PhaseLayout } from "../store/layout.ts";
 import { DataError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
 import { type LoopContext, meanOf } from "./context.ts";
-import { readCurriculum } from "./curriculum-phase.ts";
+import { readCurriculum } from "./earlier.ts";
 import { answerHeldOut, type HeldOutAnswers, type HeldOutRow } from "./guard-answers.ts";
 import { brokenRules, chooseBest, decide, type GuardEntry, isHealthy } from "./guard-rules.ts";
 import { guardReports, predecessor } from "./guard-state.ts";

@@ -6,16 +6,16 @@ import type { Snapshot, Trainer } from "../engine/types.ts";
 import { readBench } from "../evaluation/benchmarks.ts";
 import { EventLog } from "../store/event-log.ts";
 import type { JsonObject } from "../store/jsonl.ts";
-import { PHASES, type Phase, type PhaseLayout, type Role } from "../store/layout.ts";
-import type { RunStore } from "../store/run-store.ts";
+import type { Phase, PhaseLayout, Role } from "../store/layout.ts";
 import { truth } from "../tiny-world/oracle.ts";
 import { CheckpointError, InterruptedError } from "../util/errors.ts";
-import type { LoopContext } from "./context.ts";
+import type { LoopContext, Standpoint } from "./context.ts";
 import { phaseBytes } from "./disk-need.ts";
-import { ancestor, guardBest, predecessor } from "./guard-state.ts";
+import { guardBest } from "./guard-state.ts";
 import { Restart } from "./restart.ts";
 import { expectRoom, withRoom } from "./room.ts";
 import type { SelfPlayOptions } from "./run.ts";
+import { setStandpoint, startOf } from "./standpoint.ts";
 import { bestIteration } from "./summary.ts";
 
 /** Opens base, Challenger and Solver, both policies as the base model. Errors: DataError, EngineError. */
@@ -28,10 +28,11 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
   };
   try {
     const benches = config.evaluation.benches.map(({ name, data }) => ({ name, questions: readBench(data) }));
+    const probes = config.audit.probes === undefined ? [] : readBench(config.audit.probes.data);
     const tokenizer = await engine.openTokenizer(baseDir);
     const base = needsBase(config) ? keep(await engine.openSnapshot(baseDir)) : undefined;
-    const challenger = keep(await engine.openTrainer(baseDir));
     const solver = keep(await engine.openTrainer(baseDir));
+    const challenger = config.roles === "shared" ? solver : keep(await engine.openTrainer(baseDir));
     const log = new EventLog(store);
     return {
       config,
@@ -43,6 +44,7 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
       challenger,
       solver,
       benches,
+      probes,
       oracle: config.audit.oracle === "tiny-world" ? truth : undefined,
       stands: new Map(),
       rollbacks,
@@ -63,7 +65,7 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
 
 /** Frees the models. */
 export async function closeContext({ base, challenger, solver }: LoopContext): Promise<void> {
-  for (const model of [solver, challenger, base]) await model?.dispose();
+  for (const model of new Set([solver, challenger, base])) await model?.dispose();
 }
 
 /** Whether the base model is the reference of a policy that trains. */
@@ -81,30 +83,39 @@ const NEEDS: Readonly<Record<Phase, readonly Role[]>> = {
 };
 
 /**
- * Brings the policies to where a phase starts: each after its last finished phase before this one. Errors: Restart after a damaged
- * state, whose phase is then open again.
+ * Brings the policies to where a phase starts; see startOf. Errors: Restart after a damaged state, whose phase is then open again.
  */
 async function bringPolicies(context: LoopContext, iteration: number, name: Phase): Promise<void> {
   for (const role of iteration === 0 ? [] : NEEDS[name]) {
-    const wanted = lastDoneBefore(context.store, role, iteration, name);
-    if (context.stands.get(role) === wanted) continue;
-    if (wanted === undefined) throw new Restart(`the ${role} goes back to the base model`);
-    try {
-      await context[role].loadState(context.store.phase(wanted, role).state);
-    } catch (error) {
-      if (!(error instanceof CheckpointError)) throw error;
-      const message = `the state of the ${role} is damaged; its phase is done again from the checkpoint before: ${error.message}`;
-      context.emit({ event: "warning", iteration: wanted, phase: role, message });
-      context.store.reopenPhase(wanted, role);
-      throw new Restart(error.message);
-    }
-    context.stands.set(role, wanted);
+    const wanted = startOf(context, role, iteration, name);
+    const stands = context.stands.get(role);
+    if (wanted?.iteration === stands?.iteration && wanted?.role === stands?.role) continue;
+    if (wanted === undefined) await startOver(context, role);
+    else await loadPolicy(context, role, wanted);
   }
 }
 
-function lastDoneBefore(store: RunStore, role: Role, iteration: number, name: Phase): number | undefined {
-  const before = PHASES.indexOf(role) < PHASES.indexOf(name) ? iteration : predecessor(store, iteration);
-  return ancestor(store, before, (number) => store.phaseDone(number, role));
+async function loadPolicy(context: LoopContext, role: Role, wanted: Standpoint): Promise<void> {
+  const { store } = context;
+  try {
+    await context[role].loadState(store.phase(wanted.iteration, wanted.role).state);
+  } catch (error) {
+    if (!(error instanceof CheckpointError)) throw error;
+    const message = `the state of the ${wanted.role} is damaged; its phase is done again from the checkpoint before: ${error.message}`;
+    context.emit({ event: "warning", iteration: wanted.iteration, phase: wanted.role, message });
+    store.reopenPhase(wanted.iteration, wanted.role);
+    throw new Restart(error.message);
+  }
+  setStandpoint(context, role, wanted);
+}
+
+/** Back to the base model: a Challenger of its own is opened again; for the Solver, the guard's doing, all models are. */
+async function startOver(context: LoopContext, role: Role): Promise<void> {
+  const { challenger, solver } = context;
+  if (role !== "challenger" || challenger === solver) throw new Restart(`the ${role} goes back to the base model`);
+  context.challenger = await context.engine.openTrainer(context.baseDir);
+  context.stands.delete(role);
+  await challenger.dispose();
 }
 
 /** Removes what newer finished phases of a role replace: journals, checkpoints, and all but the last and the best states. */
@@ -149,7 +160,7 @@ export async function phase(
     throw error;
   }
   if (name === "challenger" || name === "solver") {
-    context.stands.set(name, iteration);
+    setStandpoint(context, name, { iteration, role: name });
     discardOlder(context, name, iteration);
   } else store.discard(store.phase(iteration, name).journal);
 }

@@ -73,9 +73,10 @@ export interface AnswerOptions {
 /** The frozen Solver's vote on one question. */
 export interface AnsweredQuestion {
   readonly vote: Vote;
-  /** The m answers as extracted, undefined where there was no box. */
+  /** The answers as extracted, undefined where there was no box. */
   readonly answers: readonly (string | undefined)[];
-  /** Answers cut at the token limit. */
+  /** Which of them were cut at the token limit, and how many. */
+  readonly cut: readonly boolean[];
   readonly truncated: number;
 }
 
@@ -86,22 +87,36 @@ export async function answerQuestions(
   questions: readonly string[],
   options: AnswerOptions,
 ): Promise<Map<string, AnsweredQuestion>> {
+  return answerMore(context, solver, new Map(), questions, options);
+}
+
+/** As answerQuestions, with the votes of `before` counted too: for samples from `firstSample` on. */
+export async function answerMore(
+  context: LoopContext,
+  solver: Sampler,
+  before: ReadonlyMap<string, AnsweredQuestion>,
+  questions: readonly string[],
+  { firstSample, ...options }: AnswerOptions & { readonly firstSample?: number },
+): Promise<Map<string, AnsweredQuestion>> {
   const distinct = [...new Set(questions)];
   const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
   const params = samplingParams(context, options.sampling, options.answers, options.seed);
-  const call: SamplingCall = { ...options.call, activity: "voting", content: "text" };
-  const completions = await sampleJournalled(context, solver, prompts, params, call);
-  return new Map(distinct.map((question, index) => [question, tally(context, completions[index])]));
+  const activity = firstSample === undefined ? "voting" : "voting again";
+  const call: SamplingCall = { ...options.call, activity, content: "text" };
+  const drawn = firstSample === undefined ? params : { ...params, firstSample };
+  const completions = await sampleJournalled(context, solver, prompts, drawn, call);
+  return new Map(distinct.map((question, index) => [question, tally(context, completions[index], before.get(question))]));
 }
 
-/** The vote on one question's completions. */
-export function tally(context: LoopContext, completions: readonly Completion[]): AnsweredQuestion {
-  const { missing, truncated } = context.config.votes;
-  const answers = completions.map(({ text }) => extractBoxed(text));
-  const cut = completions.map(({ stopReason }) => stopReason === "length");
+/** The vote on one question's completions, and on those of `before` if there are some. */
+export function tally({ config }: LoopContext, completions: readonly Completion[], before?: AnsweredQuestion): AnsweredQuestion {
+  const { missing, truncated, equivalence: policy } = config.votes;
+  const answers = [...(before?.answers ?? []), ...completions.map(({ text }) => extractBoxed(text))];
+  const cut = [...(before?.cut ?? []), ...completions.map(({ stopReason }) => stopReason === "length")];
   return {
-    vote: vote(answers, { missing, truncated: cut, truncatedVote: truncated }),
+    vote: vote(answers, { missing, truncated: cut, truncatedVote: truncated, policy }),
     answers,
+    cut,
     truncated: cut.filter(Boolean).length,
   };
 }

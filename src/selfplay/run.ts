@@ -10,14 +10,16 @@ import type { PhaseLayout } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { challengerPhase } from "./challenger-phase.ts";
 import type { LoopContext } from "./context.ts";
-import { curriculumPhase, readCurriculum } from "./curriculum-phase.ts";
+import { curriculumPhase } from "./curriculum-phase.ts";
 import { stateBytes } from "./disk-need.ts";
+import { readCurriculum } from "./earlier.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
 import { guardPhase } from "./guard.ts";
 import { guardStopped } from "./guard-state.ts";
 import { closeContext, openContext, phase } from "./phases.ts";
 import { Restart } from "./restart.ts";
 import { withRoom } from "./room.ts";
+import { phaseSteps, reasonToStop } from "./schedule.ts";
 import { solverPhase } from "./solver-phase.ts";
 import { summarise } from "./summary.ts";
 
@@ -59,10 +61,7 @@ async function play(context: LoopContext, started: number): Promise<RunSummary> 
   if (log.problem !== undefined)
     emit({ event: "warning", iteration: 0, phase: "evaluation", message: `the old events cannot be read: ${log.problem}` });
   await phase(context, 0, "evaluation", (files) => evaluationPhase(context, 0, files));
-  for (let iteration = 1; iteration <= config.iterations; iteration++) {
-    await runIteration(context, iteration);
-    if (guardStopped(store, iteration)) break;
-  }
+  await runIterations(context);
   const summary = summarise(store, (performance.now() - started) / 1000);
   emit({ event: "done", ...summary });
   await withRoom(context, { what: "the run's marker", dir: store.dir, bytes: 1 << 16 }, () => {
@@ -72,12 +71,25 @@ async function play(context: LoopContext, started: number): Promise<RunSummary> 
   return summary;
 }
 
+/** All iterations, or as many as the guard and schedule.stop let be. */
+async function runIterations(context: LoopContext): Promise<void> {
+  const { config, store, emit } = context;
+  for (let iteration = 1; iteration <= config.iterations; iteration++) {
+    await runIteration(context, iteration);
+    if (guardStopped(store, iteration)) return;
+    const reason = reasonToStop(config, store.readDone(iteration, "curriculum"));
+    if (reason === undefined || iteration === config.iterations) continue;
+    emit({ event: "early-stop", iteration, reason });
+    return;
+  }
+}
+
 /** One round of co-evolution. */
 async function runIteration(context: LoopContext, iteration: number): Promise<void> {
   const { config } = context;
   if (config.challenger.train)
     await phase(context, iteration, "challenger", async (files) => {
-      const steps = await challengerPhase(context, iteration, files);
+      const steps = await challengerPhase(context, iteration, phaseSteps(config, "challenger", iteration), files);
       await exportPolicy(context, context.challenger, files);
       return { steps };
     });

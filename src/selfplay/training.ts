@@ -42,8 +42,10 @@ export interface TrainingPlan<M> {
   readonly updates: number;
   readonly optimizer: OptimizerConfig;
   readonly grpo: GrpoConfig;
-  /** One rollout step: its metrics, and the event that tells them. */
-  readonly run: (frame: StepFrame) => Promise<{ metrics: M; event: (seconds: number) => RunEvent }>;
+  /** Whether there is anything left to train on after the steps done; default: always. */
+  readonly more?: (history: readonly M[]) => boolean;
+  /** One rollout step, given the metrics of those before it: its metrics, and the event that tells them. */
+  readonly run: (frame: StepFrame, history: readonly M[]) => Promise<{ metrics: M; event: (seconds: number) => RunEvent }>;
 }
 
 /** Trains a policy for the plan's steps; returns the metrics of each. Its `state` is on the disk then. Errors: RunError, InterruptedError. */
@@ -136,7 +138,7 @@ class Session<M extends TrainingMetrics> {
 
   async run(reference: Snapshot | undefined): Promise<M[]> {
     try {
-      while (this.#step < this.#plan.steps) {
+      while (this.#step < this.#plan.steps && (this.#plan.more?.(this.#history) ?? true)) {
         checkInterrupted(this.#context);
         await this.#runStep(reference);
         if (this.#streak.length === 0) await this.#checkpoints.offer(this.#position());
@@ -154,7 +156,7 @@ class Session<M extends TrainingMetrics> {
     const { plan, context } = { plan: this.#plan, context: this.#context };
     const started = performance.now();
     const step = this.#step + 1;
-    const { metrics, event } = await plan.run({
+    const frame: StepFrame = {
       step,
       reference,
       done: this.#done,
@@ -162,7 +164,8 @@ class Session<M extends TrainingMetrics> {
       after: (blame) => (done) => this.#afterUpdate(step, done, blame),
       updates: this.#applied,
       refuse: this.#done.length === 0 ? undefined : () => this.#refuse(step),
-    });
+    };
+    const { metrics, event } = await plan.run(frame, this.#history);
     this.#step = step;
     this.#applied += this.#done.filter(({ skipped }) => skipped === undefined).length;
     this.#done = [];

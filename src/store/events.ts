@@ -44,6 +44,10 @@ export interface ChallengerMetrics extends TrainingMetrics {
   readonly meanTokens: number;
   /** Solver answers that were cut at maxTokens, share. */
   readonly truncatedAnswers: number;
+  /** Mean penalty for being like earlier questions; absent when that is off. */
+  readonly noveltyPenalty?: number;
+  /** Questions that the quality gate stopped, by fault; absent when it stopped none. */
+  readonly faults?: Readonly<Record<string, number>>;
 }
 
 /** One Solver rollout step. */
@@ -51,6 +55,8 @@ export interface SolverMetrics extends TrainingMetrics {
   readonly reward: number;
   readonly meanTokens: number;
   readonly truncated: number;
+  /** Questions drawn from the curriculum, refills of dynamic sampling with them; absent when that is off. */
+  readonly drawn?: number;
 }
 
 /** What the curriculum phase made. */
@@ -74,6 +80,18 @@ export interface CurriculumMetrics {
   readonly level?: number;
   readonly keptLevel?: number;
   readonly truncatedAnswers: number;
+  /** Different texts, n-grams and clusters among the well-formed questions; see curriculum/coverage.ts. */
+  readonly coverage: {
+    readonly distinctShare: number;
+    readonly newShare: number;
+    readonly distinctGramShare: number;
+    readonly clusters: number;
+    readonly clustered: number;
+  };
+  /** Questions that got more votes; absent when none did. */
+  readonly extraVotes?: number;
+  /** Label accuracy as the probes let one expect it, with the 95 % interval; absent without probes. */
+  readonly audit?: { readonly probes: number; readonly mean: number; readonly ci95: readonly [number, number] };
 }
 
 /** What the guard measured; a measure that could not be taken is absent. docs/guard.md says what each is. */
@@ -170,6 +188,8 @@ export type RunEvent =
       readonly metrics: ChallengerMetrics;
       readonly example?: string;
     }
+  /** The run ends after this iteration, by a rule of schedule.stop. */
+  | { readonly event: "early-stop"; readonly iteration: number; readonly reason: string }
   | { readonly event: "curriculum"; readonly iteration: number; readonly metrics: CurriculumMetrics }
   | {
       readonly event: "solver-step";

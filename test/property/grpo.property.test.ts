@@ -4,6 +4,7 @@ import fc from "fast-check";
 import { describe, expect, it } from "vitest";
 import { batchAdvantages, groupAdvantages } from "../../src/grpo/advantage.ts";
 import { type GrpoLossOptions, grpoSequenceLoss } from "../../src/grpo/loss.ts";
+import { sequenceLogRatio } from "../../src/grpo/policy-loss.ts";
 
 const reward = fc.double({ min: -3, max: 3, noNaN: true });
 const sum = (values: Float64Array) => values.reduce((total, value) => total + value, 0);
@@ -57,6 +58,9 @@ describe("loss", () => {
     { clipLow: 0.2, clipHigh: 0.3, clipDual: 3, klWeight: 0.01 },
     { clipLow: 0.2, clipHigh: 0.2, clipDual: 0, klWeight: 0 },
     { clipLow: 0.1, clipHigh: 0.5, clipDual: 2, klWeight: 1 },
+    { clipLow: 0.2, clipHigh: 0.3, clipDual: 3, klWeight: 0.1, entropyWeight: 0.3, entropyBaseline: 1.2 },
+    { clipLow: 0.2, clipHigh: 0.3, clipDual: 3, klWeight: 0.1, loss: "gspo" },
+    { clipLow: 0.01, clipHigh: 0.02, clipDual: 0, klWeight: 0, loss: "gspo", entropyWeight: 0.1 },
   );
   type Token = typeof token extends fc.Arbitrary<infer T> ? T : never;
 
@@ -72,8 +76,15 @@ describe("loss", () => {
     return { ...grpoSequenceLoss(logprobs, fields, constants, gradient), gradient };
   }
 
-  function isNearKink({ training, sampling, reference }: Token, { clipLow, clipHigh, clipDual }: GrpoLossOptions): boolean {
-    const logRatio = training - sampling;
+  function isNearKink(tokens: readonly Token[], t: number, options: GrpoLossOptions): boolean {
+    const { clipLow, clipHigh, clipDual, loss } = options;
+    const { training, sampling, reference } = tokens[t];
+    const sequence = sequenceLogRatio(
+      tokens.map((token) => token.training),
+      tokens.map((token) => token.sampling),
+      tokens.map(({ weight }) => weight),
+    );
+    const logRatio = loss === "gspo" ? sequence.mean : training - sampling;
     const kinks = [Math.log(1 - clipLow), Math.log(1 + clipHigh), Math.log(clipDual || 1)];
     const d = reference - training;
     return kinks.some((kink) => Math.abs(logRatio - kink) < 1e-4) || Math.abs(Math.expm1(d) - d - 10) < 1e-2;
@@ -84,8 +95,8 @@ describe("loss", () => {
     fc.assert(
       fc.property(fc.array(token, { minLength: 1, maxLength: 5 }), options, (tokens, constants) => {
         const { gradient } = lossOf(tokens, 0, 0, constants);
-        tokens.forEach((entry, t) => {
-          if (isNearKink(entry, constants)) return;
+        tokens.forEach((_, t) => {
+          if (isNearKink(tokens, t, constants)) return;
           const slope = (lossOf(tokens, step, t, constants).loss - lossOf(tokens, -step, t, constants).loss) / (2 * step);
           expect(Math.abs(gradient[t] - slope)).toBeLessThan(1e-6 * (1 + Math.abs(slope)));
         });
@@ -93,10 +104,25 @@ describe("loss", () => {
       { numRuns: 300 },
     );
   });
+  it("of cispo has it too, where the clipped ratio is held", () => {
+    fc.assert(
+      fc.property(fc.array(token, { minLength: 1, maxLength: 5 }), (tokens) => {
+        const constants = { clipLow: 0.2, clipHigh: 0.3, clipDual: 0, klWeight: 0, loss: "cispo" } as const;
+        const { gradient } = lossOf(tokens, 0, 0, constants);
+        tokens.forEach(({ training, sampling, advantage, weight }, t) => {
+          const held = Math.min(Math.max(Math.exp(training - sampling), 0.8), 1.3);
+          const loss = (logprob: number) => -weight * held * advantage * logprob;
+          const slope = (loss(training + 1e-3) - loss(training - 1e-3)) / 2e-3;
+          expect(Math.abs(gradient[t] - slope)).toBeLessThan(1e-9 * (1 + Math.abs(slope)));
+        });
+      }),
+    );
+  });
   it("is never above the unclipped loss for A < 0 beyond the dual clip, and its KL is never negative", () => {
     fc.assert(
       fc.property(token, options, (entry, constants) => {
-        const { metrics } = lossOf([{ ...entry, weight: 1 }], 0, 0, constants);
+        const ppo = { ...constants, loss: "ppo" } as const;
+        const { metrics } = lossOf([{ ...entry, weight: 1 }], 0, 0, ppo);
         expect(metrics.kl).toBeGreaterThanOrEqual(0);
         const bound = constants.clipDual > 0 ? constants.clipDual * Math.max(0, -entry.advantage) : Number.POSITIVE_INFINITY;
         expect(metrics.policyLoss).toBeLessThanOrEqual(bound + 1e-12);

@@ -1,0 +1,60 @@
+// The engine's block of the configuration, with the adapters it may train. Does NOT know the rest (schema.ts).
+
+import { z } from "zod";
+import { LORA_TARGETS } from "./defaults.ts";
+import { count, countOrOff, positive } from "./parts.ts";
+
+/** y = x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ; only A and B train. Defaults: PEFT's common choice. */
+const lora = z.strictObject({
+  rank: count.max(1024).default(16),
+  alpha: positive.default(32),
+  /** Which weights of every layer get an adapter. */
+  targets: z
+    .array(z.enum(LORA_TARGETS))
+    .min(1)
+    .default(() => [...LORA_TARGETS]),
+  dropout: z
+    .number()
+    .refine((value) => value === 0, { error: "expected 0: dropout would make rollouts and training compute different models" })
+    .default(0),
+  /** Seed of A; absent: the run's. B starts at zero. */
+  seed: countOrOff.max(0x7fffffff).optional(),
+});
+
+/** The local engine: C kernels on this machine's CPU. */
+export const localEngine = z.strictObject({
+  kind: z.literal("local").default("local"),
+  /** Worker threads of the kernels; `auto` takes what the machine offers. No result depends on it. */
+  threads: z.union([z.literal("auto"), count]).default("auto"),
+  /** Sequences decoded at once (continuous batching refills a finished one). No result depends on it. */
+  slots: count.default(256),
+  /**
+   * Most tokens packed into one forward and backward pass; a large model takes fewer, so that its activations stay below 1.5 GiB. No
+   * result depends on it beyond rounding order.
+   */
+  maxTokensPerMicroBatch: count.default(8192),
+  /**
+   * Format of matrix products. `auto`: bf16 where the CPU has its dot product, else f32, so results may differ between machines;
+   * masters, sums and all between two products are f32 in both.
+   */
+  dtype: z.enum(["auto", "f32", "bf16"]).default("auto"),
+  /** Format of frozen roles that answer (voting for rewards and labels, evaluation), never of rollouts or of the reference. */
+  frozenDtype: z.enum(["same", "f32", "bf16", "int8"]).default("same"),
+  /** Format of AdamW's moments; bf16 halves their memory. */
+  optimizerDtype: z.enum(["f32", "bf16"]).default("f32"),
+  /**
+   * Compute activations again in the backward pass instead of keeping them: less memory, about a third more time, the same bits.
+   * `auto`: in passes that would need more than 1.5 GiB otherwise.
+   */
+  recompute: z.union([z.boolean(), z.literal("auto")]).default("auto"),
+  /** Train low-rank adapters over the frozen base instead of whole models; Challenger, Solver and reference then share its memory. */
+  lora: lora.optional(),
+});
+
+/** Which engine runs the models; one kind today, so that others can join without a change of shape. */
+export const engine = z.discriminatedUnion("kind", [localEngine]);
+
+/** The seed of fresh adapters is the run's unless it is given. */
+export function withLoraSeed(engine: z.output<typeof localEngine>, seed: number) {
+  return engine.lora === undefined ? engine : { ...engine, lora: { ...engine.lora, seed: engine.lora.seed ?? seed } };
+}
