@@ -14,8 +14,11 @@ export interface Verdict {
   readonly reason: string;
 }
 
-/** `math-verify`: by meaning, as Math-Verify grades. `mathruler`: by normalised text first, as the released R-Zero grades. */
-export type GradingPolicy = "math-verify" | "mathruler";
+/**
+ * `math-verify`: by meaning, as Math-Verify grades. `mathruler`: by normalised text first, as the released R-Zero grades. `exact`: by text
+ * alone, runs of white space made one space.
+ */
+export type GradingPolicy = "math-verify" | "mathruler" | "exact";
 
 /** How to compare. */
 export interface GradingOptions {
@@ -31,6 +34,7 @@ export const DEFAULT_PRECISION = 6;
 /** Two answers with equal keys are equivalent; answers with different keys still may be. */
 export function canonicalKey(raw: string, policy: GradingPolicy = "math-verify"): string {
   if (policy === "mathruler") return mathrulerKey(raw);
+  if (policy === "exact") return `exact:${evenSpaces(raw)}`;
   const { kind, canonical } = readAnswer(raw);
   return `${kind}:${canonical}`;
 }
@@ -50,6 +54,10 @@ export function equivalent(
   if (predicted === undefined || truth === undefined)
     return { equivalent: false, reason: predicted === undefined ? "no answer was given" : "no truth was given" };
   if (policy === "mathruler") return mathrulerEquivalent({ predicted, truth });
+  if (policy === "exact") {
+    const same = evenSpaces(predicted) === evenSpaces(truth);
+    return { equivalent: same, reason: same ? "the same text" : "different texts" };
+  }
   const [left, right] = [readAnswer(predicted), readAnswer(truth)];
   if (left.kind === right.kind && left.canonical === right.canonical)
     return { equivalent: true, reason: `both are the ${show(left)}` };
@@ -62,6 +70,10 @@ export function equivalent(
     return { equivalent: false, reason: `not decided within the budget: ${shown}` };
   }
   return { equivalent: false, reason: `${left.kind === right.kind ? "not equal" : "different kinds"}: ${shown}` };
+}
+
+function evenSpaces(text: string): string {
+  return text.normalize("NFC").trim().replace(/\s+/g, " ");
 }
 
 function show({ kind, canonical }: Reading): string {

@@ -167,9 +167,9 @@ function withAbsolutePaths(raw: Raw, dir: string): Raw {
     );
     copy.evaluation = { ...copy.evaluation, benches };
   }
-  if (isRaw(copy.guard) && isRaw(copy.guard.heldOut))
-    copy.guard = { ...copy.guard, heldOut: { ...copy.guard.heldOut, data: anchor(copy.guard.heldOut.data) } };
-  if (isRaw(copy.audit) && isRaw(copy.audit.probes) && "data" in copy.audit.probes)
-    copy.audit = { ...copy.audit, probes: { ...copy.audit.probes, data: anchor(copy.audit.probes.data) } };
+  const dataOf = (part: Raw): Raw => ("data" in part ? { ...part, data: anchor(part.data) } : part);
+  if (isRaw(copy.anchors)) copy.anchors = dataOf(copy.anchors);
+  if (isRaw(copy.guard) && isRaw(copy.guard.heldOut)) copy.guard = { ...copy.guard, heldOut: dataOf(copy.guard.heldOut) };
+  if (isRaw(copy.audit) && isRaw(copy.audit.probes)) copy.audit = { ...copy.audit, probes: dataOf(copy.audit.probes) };
   return copy;
 }

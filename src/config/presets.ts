@@ -11,7 +11,7 @@ const paper: ConfigInput = {
     advantage: { baseline: "group" },
     reward: { uncertainty: "tent", malformed: "zero", clampAtZero: true, wellFormed: "question-and-box" },
   },
-  votes: { missing: "no-vote", truncated: "as-is", equivalence: "math-verify" },
+  votes: { missing: "no-vote", truncated: "as-is" },
   curriculum: {
     poolSize: 8000,
     answers: 10,

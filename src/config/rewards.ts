@@ -92,8 +92,8 @@ export const votes = z.strictObject({
   missing: z.enum(["no-vote", "none-vote"]).default("no-vote"),
   /** A truncated answer counts by its text (paper, released), or is no vote. */
   truncated: z.enum(["no-vote", "as-is"]).default("as-is"),
-  /** How answers are compared in votes and in the Solver's reward: by meaning, or as released does, by normalised text first. */
-  equivalence: z.enum(["math-verify", "mathruler"]).default("math-verify"),
+  /** How answers are compared in votes and in the Solver's reward: by meaning, or as released does, by normalised text first; absent: domain.answer.policy. */
+  equivalence: z.enum(["math-verify", "mathruler", "exact"]).optional(),
 });
 
 export const solverReward = z.strictObject({

@@ -4,6 +4,7 @@
 
 import { z } from "zod";
 import { CHALLENGER_PROMPT, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from "./defaults.ts";
+import { anchorsSchema, domainSchema, promptVariants } from "./domain.ts";
 import { engine, withLoraSeed } from "./engine.ts";
 import { guardSchema } from "./guard.ts";
 import { band, count, countOrOff, grpo, notNegative, optimizer, positive, samplingWith, share } from "./parts.ts";
@@ -229,6 +230,8 @@ const completed = z
     evaluation: evaluation.prefault({}),
     audit: audit.prefault({}),
     guard: guardSchema.prefault({}),
+    domain: domainSchema.prefault({}),
+    anchors: anchorsSchema.optional(),
     run: run.prefault({}),
   })
   .transform((config) => ({
@@ -236,6 +239,7 @@ const completed = z
     engine: withLoraSeed(config.engine, config.seed),
     challenger: withOptimizerStep(config.challenger),
     curriculum: { ...config.curriculum, sampling: config.curriculum.sampling ?? { ...config.challenger.sampling } },
+    votes: { ...config.votes, equivalence: config.votes.equivalence ?? config.domain.answer.policy },
     solver: withOptimizerStep(config.solver),
   }));
 
@@ -290,6 +294,12 @@ function checkTogether(config: Config, context: z.RefinementCtx): void {
   ] as const)
     if (config[role].reward.overlong.buffer > limit)
       complain([role, "reward", "overlong", "buffer"], `expected at most ${role}.sampling.maxTokens (${limit})`);
+  const variants = promptVariants(config.domain, config.anchors);
+  if (challenger.questionsPerStep % (variants * challenger.groupSize) !== 0)
+    complain(
+      ["challenger", "questionsPerStep"],
+      `expected a multiple of challenger.groupSize (${challenger.groupSize}) for each of the ${variants} different prompts`,
+    );
   if (evaluation.referenceLines && evaluation.forcedPrefix === undefined)
     complain(["evaluation", "referenceLines"], "expected evaluation.forcedPrefix beside it (for example <think>)");
 }

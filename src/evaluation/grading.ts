@@ -2,7 +2,7 @@
 // No guessing: an answer without a box is wrong and counted, and so is one cut at the token limit, whatever it held by then.
 // Knows nothing of models and scores. A Grader may answer later, so that a pool of workers can stand in for this one.
 
-import { equivalent } from "../answer/equivalent.ts";
+import { equivalent, type GradingPolicy } from "../answer/equivalent.ts";
 import { extractBoxed } from "../answer/extract.ts";
 import type { Completion } from "../engine/types.ts";
 import type { BenchQuestion } from "./benchmarks.ts";
@@ -23,19 +23,30 @@ export interface GradedAnswer {
 export type Grader = (completion: AnswerText, question: BenchQuestion) => GradedAnswer | Promise<GradedAnswer>;
 
 /** The grader of this program: last box, then equivalence; for a multiple choice its letter, or the text of the right choice. */
-export function gradeAnswer({ text, stopReason }: AnswerText, question: BenchQuestion): GradedAnswer {
-  const answer = extractBoxed(text);
-  const truncated = stopReason === "length";
-  return { answer, correct: !truncated && answer !== undefined && isRight(answer, question), truncated, text };
+export function gradeAnswer(completion: AnswerText, question: BenchQuestion): GradedAnswer {
+  return graded(completion, question, "math-verify");
 }
 
-function isRight(answer: string, { answer: truth, choices }: BenchQuestion): boolean {
+/** As gradeAnswer, with answers compared by a policy. */
+export function gradeBy(policy: GradingPolicy): (completion: AnswerText, question: BenchQuestion) => GradedAnswer {
+  return (completion, question) => graded(completion, question, policy);
+}
+
+function graded({ text, stopReason }: AnswerText, question: BenchQuestion, policy: GradingPolicy): GradedAnswer {
+  const answer = extractBoxed(text);
+  const truncated = stopReason === "length";
+  return { answer, correct: !truncated && answer !== undefined && isRight(answer, question, policy), truncated, text };
+}
+
+function isRight(answer: string, { answer: truth, choices }: BenchQuestion, policy: GradingPolicy): boolean {
   const index = choices ? letterIndex(truth, choices.length) : undefined;
-  if (choices === undefined || index === undefined) return equivalent({ predicted: answer, truth }).equivalent;
+  if (choices === undefined || index === undefined) return equivalent({ predicted: answer, truth }, { policy }).equivalent;
   const chosen = letterIndex(answer, choices.length);
   if (chosen !== undefined) return chosen === index;
   // A choice may read like another one's number or word: its text counts only when it names the right choice alone.
-  const named = choices.flatMap((choice, at) => (equivalent({ predicted: answer, truth: choice }).equivalent ? at : []));
+  const named = choices.flatMap((choice, at) =>
+    equivalent({ predicted: answer, truth: choice }, { policy }).equivalent ? at : [],
+  );
   return named.length === 1 && named[0] === index;
 }
 

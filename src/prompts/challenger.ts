@@ -4,9 +4,9 @@
 import { extractBoxed } from "../answer/extract.ts";
 import type { ChatMessage, Prompt, Tokenizer } from "../engine/types.ts";
 
-/** Tokens of the Challenger's prompt; every question of a run is sampled from this one text. */
-export function renderChallengerPrompt(messages: readonly ChatMessage[], tokenizer: Tokenizer): Prompt {
-  return { tokens: tokenizer.encode(tokenizer.renderChat(messages)) };
+/** Tokens of a Challenger's prompt, with the beginning of its reply where the domain gives one. */
+export function renderChallengerPrompt(messages: readonly ChatMessage[], tokenizer: Tokenizer, opening = ""): Prompt {
+  return { tokens: tokenizer.encode(tokenizer.renderChat(messages) + opening) };
 }
 
 /** What a Challenger completion holds. */

@@ -87,7 +87,7 @@ async function challengerStep(
   const { advantages, zeroVarianceGroups, groups } = advantagesOf(rewards, options);
 
   const training = await grpoStep(context.challenger, frame.reference, {
-    rollouts: rollouts.map(({ completion }, index) => ({ prompt, completion, advantage: advantages[index] })),
+    rollouts: rollouts.map(({ prompt, completion }, index) => ({ prompt, completion, advantage: advantages[index] })),
     grpo: options.grpo,
     optimizer: adamW(options.optimizer),
     maxTokens: options.sampling.maxTokens,

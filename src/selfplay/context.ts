@@ -42,6 +42,8 @@ export interface LoopContext {
   readonly benches: readonly LoadedBench[];
   /** Questions of known answer for the audit of labels; nothing that trains may read them. */
   readonly probes: readonly BenchQuestion[];
+  /** Human questions of the recipe; empty without any. */
+  readonly anchors: readonly BenchQuestion[];
   /** Known truth for reporting; nothing that trains may read it. */
   readonly oracle: Oracle | undefined;
   readonly emit: (event: RunEvent) => void;

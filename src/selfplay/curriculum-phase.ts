@@ -164,11 +164,11 @@ function audit(
   return { ...auditLabels(context, kept), ...(estimate ? { audit: estimate } : {}) };
 }
 
-function auditLabels({ oracle }: LoopContext, kept: readonly PoolRow[]) {
+function auditLabels({ oracle, config }: LoopContext, kept: readonly PoolRow[]) {
   if (!oracle) return {};
   const judged = kept.flatMap(({ question, pseudoLabel }) => {
     const truth = oracle(question)?.answer;
-    return truth === undefined ? [] : equivalent({ predicted: pseudoLabel, truth }).equivalent;
+    return truth === undefined ? [] : equivalent({ predicted: pseudoLabel, truth }, config.domain.answer).equivalent;
   });
   return { labelAccuracy: judged.length > 0 ? meanOf(judged.map(Number)) : undefined, answerable: judged.length / kept.length };
 }

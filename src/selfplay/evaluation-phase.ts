@@ -2,6 +2,7 @@
 // Source: R-Zero section 4; departures in docs/algorithm.md (sampled mean@k beside greedy, intervals, no guessing).
 
 import type { Sampler } from "../engine/types.ts";
+import { gradeBy } from "../evaluation/grading.ts";
 import { evaluate, type GradedQuestion } from "../evaluation/runner.ts";
 import type { BenchScore } from "../store/events.ts";
 import type { JsonObject } from "../store/jsonl.ts";
@@ -35,7 +36,7 @@ async function scoreBenches(
   sampler: Sampler,
   line: Line,
 ): Promise<BenchScore[]> {
-  const { evaluation, prompts } = context.config;
+  const { evaluation, prompts, domain } = context.config;
   const scores: BenchScore[] = [];
   for (const [index, { name, questions }] of context.benches.entries()) {
     const { score, graded } = await evaluate({
@@ -53,6 +54,7 @@ async function scoreBenches(
       seed: seedFor(context.config, "evaluation", name),
       forcedPrefix: line === "forced-prefix" ? evaluation.forcedPrefix : undefined,
       thinkingPrefix: evaluation.forcedPrefix,
+      grade: gradeBy(domain.answer.policy),
     });
     scores.push(score);
     rows.push(...graded.map((question) => toRow(name, line, question)));

@@ -3,7 +3,7 @@
 // A question that any curriculum has kept by now is left out of the score, of the iterations before as well: scores stay comparable.
 
 import { existsSync } from "node:fs";
-import { equivalent } from "../answer/equivalent.ts";
+import { equivalent, type GradingPolicy } from "../answer/equivalent.ts";
 import { normaliseQuestion } from "../curriculum/filter.ts";
 import type { GuardBest, GuardMeasures, GuardReport } from "../store/events.ts";
 import { expectObject, type JsonObject, readJsonl } from "../store/jsonl.ts";
@@ -30,10 +30,11 @@ export async function guardPhase(context: LoopContext, iteration: number, files:
   const untouched = untouchedQuestions(context, iteration, questions);
   const scoreOf = (before: readonly HeldOutRow[]) => meanShare(before, untouched);
   const own = answered.solver;
+  const { policy } = config.domain.answer;
   const measures = definedOnly({
     ...poolMeasures(context, iteration),
     selfConsistency: scoreOf(own.rows),
-    agreement: agreementOf(own.rows, heldOutRows(context, predecessor(store, iteration), answered), untouched),
+    agreement: agreementOf(own.rows, heldOutRows(context, predecessor(store, iteration), answered), { among: untouched, policy }),
     ...own.text,
     klToBase: answered.klToBase,
   });
@@ -123,12 +124,16 @@ function meanShare(rows: readonly HeldOutRow[], among: ReadonlySet<string>): num
 }
 
 /** Share of the questions whose majority answer is that of the policy that the iteration started from. */
-function agreementOf(rows: readonly HeldOutRow[], before: readonly HeldOutRow[], among: ReadonlySet<string>): number | undefined {
+function agreementOf(
+  rows: readonly HeldOutRow[],
+  before: readonly HeldOutRow[],
+  { among, policy }: { readonly among: ReadonlySet<string>; readonly policy: GradingPolicy },
+): number | undefined {
   const old = new Map(before.map(({ question, majority }) => [question, majority]));
   const same = rows
     .filter(({ question }) => among.has(question))
     .map(({ question, majority }) =>
-      Number(equivalent({ predicted: majority ?? undefined, truth: old.get(question) ?? undefined }).equivalent),
+      Number(equivalent({ predicted: majority ?? undefined, truth: old.get(question) ?? undefined }, { policy }).equivalent),
     );
   return same.length === 0 ? undefined : meanOf(same);
 }
@@ -164,7 +169,9 @@ function poolMeasures({ store }: LoopContext, iteration: number): GuardMeasures 
 }
 
 function wellFormedRows({ questions }: PhaseLayout): JsonObject[] {
-  return readJsonl(questions, (value, where) => expectObject(value, where)).filter(({ verdict }) => verdict !== "malformed");
+  return readJsonl(questions, (value, where) => expectObject(value, where)).filter(
+    ({ verdict, anchor }) => verdict !== "malformed" && anchor !== true,
+  );
 }
 
 /** Counts of the pool's vote shares in [0, 0.1), … [0.9, 1]. */

@@ -9,6 +9,7 @@ import type { JsonObject } from "../store/jsonl.ts";
 import type { Phase, PhaseLayout, Role } from "../store/layout.ts";
 import { truth } from "../tiny-world/oracle.ts";
 import { CheckpointError, InterruptedError } from "../util/errors.ts";
+import { openAnchors } from "./anchors.ts";
 import type { LoopContext, Standpoint } from "./context.ts";
 import { phaseBytes } from "./disk-need.ts";
 import { guardBest } from "./guard-state.ts";
@@ -45,6 +46,10 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
       solver,
       benches,
       probes,
+      anchors: openAnchors(
+        config.anchors?.data,
+        benches.flatMap(({ questions }) => questions.map(({ question }) => question)),
+      ),
       oracle: config.audit.oracle === "tiny-world" ? truth : undefined,
       stands: new Map(),
       rollbacks,

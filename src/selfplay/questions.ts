@@ -2,18 +2,21 @@
 // them. A question's answers depend on (seed, text, m) alone, so equal questions are answered once.
 
 import { extractBoxed } from "../answer/extract.ts";
+import { type AnswerKind, isOfKind } from "../answer/kind.ts";
 import { type Vote, vote } from "../answer/vote.ts";
 import type { SamplingConfig } from "../config/schema.ts";
 import type { Completion, Prompt, Sampler } from "../engine/types.ts";
-import { type PosedQuestion, parseChallengerCompletion, renderChallengerPrompt } from "../prompts/challenger.ts";
+import { type PosedQuestion, parseChallengerCompletion } from "../prompts/challenger.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
 import { isWellFormed } from "../reward/challenger.ts";
 import { RunError } from "../util/errors.ts";
+import { type ChallengerPrompt, challengerPrompts } from "./anchors.ts";
 import { type LoopContext, samplingParams } from "./context.ts";
 import { type SamplingCall, sampleJournalled } from "./journalled.ts";
 
 /** A Challenger completion and what it parses to. */
 export interface PosedRollout extends PosedQuestion {
+  readonly prompt: Prompt;
   readonly completion: Completion;
   /** Whether it meets the run's rule for a question (config challenger.reward.wellFormed and gate). */
   readonly wellFormed: boolean;
@@ -29,23 +32,34 @@ export interface PoseOptions {
   readonly call: Omit<SamplingCall, "activity">;
 }
 
-/** Samples `count` completions of the Challenger's one prompt. */
+/**
+ * Samples `count` completions of the Challenger, as evenly as can be of each of its prompts, those of one prompt side by side. Without
+ * anchors and openings there is one prompt.
+ */
 export async function poseQuestions(
   context: LoopContext,
   challenger: Sampler,
   options: PoseOptions,
 ): Promise<{ prompt: Prompt; rollouts: PosedRollout[] }> {
-  const prompt = renderChallengerPrompt(context.config.prompts.challenger, context.tokenizer);
-  const params = samplingParams(context, options.sampling, options.count, options.seed);
-  const [completions] = await sampleJournalled(context, challenger, [prompt], params, { ...options.call, activity: "posing" });
-  return { prompt, rollouts: completions.map((completion) => parse(context, completion)) };
+  const prompts = challengerPrompts(context, options.seed);
+  const each = Math.ceil(options.count / prompts.length);
+  const params = samplingParams(context, options.sampling, each, options.seed);
+  const groups = await sampleJournalled(context, challenger, prompts, params, { ...options.call, activity: "posing" });
+  const surplus = each * prompts.length - options.count;
+  const rollouts = groups.flatMap((completions, index) =>
+    completions
+      .slice(0, index < prompts.length - surplus ? each : each - 1)
+      .map((completion) => parse(context, prompts[index], completion)),
+  );
+  return { prompt: prompts[0], rollouts };
 }
 
-function parse({ tokenizer, config }: LoopContext, completion: Completion): PosedRollout {
-  const posed = parseChallengerCompletion(completion.text);
+function parse({ tokenizer, config }: LoopContext, prompt: ChallengerPrompt, completion: Completion): PosedRollout {
+  const posed = parseChallengerCompletion(prompt.opening + completion.text);
   const questionTokens = posed.question === undefined ? 0 : tokenizer.encode(posed.question).length;
-  const wellFormed = isWellFormed({ ...posed, questionTokens }, config.challenger.reward);
-  return { completion, ...posed, questionTokens, wellFormed };
+  const isAnswer = posed.ownAnswer === undefined || isOfKind(posed.ownAnswer, config.domain.answer.kind);
+  const wellFormed = isAnswer && isWellFormed({ ...posed, questionTokens }, config.challenger.reward);
+  return { prompt, completion, ...posed, questionTokens, wellFormed };
 }
 
 /** Stops a run whose Challenger poses nothing. Errors: RunError, with the start of a completion and what to change. */
@@ -111,7 +125,8 @@ export async function answerMore(
 /** The vote on one question's completions, and on those of `before` if there are some. */
 export function tally({ config }: LoopContext, completions: readonly Completion[], before?: AnsweredQuestion): AnsweredQuestion {
   const { missing, truncated, equivalence: policy } = config.votes;
-  const answers = [...(before?.answers ?? []), ...completions.map(({ text }) => extractBoxed(text))];
+  const { kind } = config.domain.answer;
+  const answers = [...(before?.answers ?? []), ...completions.map(({ text }) => answerOfKind(extractBoxed(text), kind))];
   const cut = [...(before?.cut ?? []), ...completions.map(({ stopReason }) => stopReason === "length")];
   return {
     vote: vote(answers, { missing, truncated: cut, truncatedVote: truncated, policy }),
@@ -119,4 +134,9 @@ export function tally({ config }: LoopContext, completions: readonly Completion[
     cut,
     truncated: cut.filter(Boolean).length,
   };
+}
+
+/** An answer of another kind than the domain's is none. */
+function answerOfKind(answer: string | undefined, kind: AnswerKind): string | undefined {
+  return answer !== undefined && isOfKind(answer, kind) ? answer : undefined;
 }

@@ -8,6 +8,7 @@ import type { Engine, Trainer } from "../engine/types.ts";
 import type { ProgressEvent, RunEvent, RunSummary } from "../store/events.ts";
 import type { PhaseLayout } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
+import { anchorRows } from "./anchors.ts";
 import { challengerPhase } from "./challenger-phase.ts";
 import type { LoopContext } from "./context.ts";
 import { curriculumPhase } from "./curriculum-phase.ts";
@@ -95,7 +96,10 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
     });
 
   await phase(context, iteration, "curriculum", async (files) => {
-    const { rows, metrics } = await curriculumPhase(context, iteration);
+    const made = await curriculumPhase(context, iteration);
+    const anchors = anchorRows(context, iteration, made.metrics.kept);
+    const rows = [...made.rows, ...anchors];
+    const metrics = { ...made.metrics, ...(anchors.length > 0 ? { anchors: anchors.length } : {}) };
     const need = { what: "the curriculum", dir: files.dir, bytes: JSON.stringify(rows).length };
     await withRoom(context, need, () => context.store.writeJsonl(files.questions, rows));
     context.emit({ event: "curriculum", iteration, metrics });

@@ -79,6 +79,8 @@ export interface CurriculumMetrics {
   /** Mean level of readable questions of the pool, and of the kept ones. */
   readonly level?: number;
   readonly keptLevel?: number;
+  /** Human questions added beside the kept ones; absent when there are none. */
+  readonly anchors?: number;
   readonly truncatedAnswers: number;
   /** Different texts, n-grams and clusters among the well-formed questions; see curriculum/coverage.ts. */
   readonly coverage: {
