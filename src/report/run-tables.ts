@@ -76,6 +76,8 @@ function loopTable(store: RunStore): string {
         String(curriculum.kept),
         formatLevel(curriculum.keptLevel),
         formatPercent(curriculum.labelAccuracy),
+        auditCell(curriculum),
+        coverageCell(curriculum),
         fromTo(solver[0]?.reward, solver.at(-1)?.reward, formatPercent),
       ];
     });
@@ -89,9 +91,22 @@ function loopTable(store: RunStore): string {
     "kept",
     "kept level",
     "label accuracy %",
+    "audit %",
+    "clusters",
     "Solver reward %",
   ];
   return `The loop (before → after training; level and label accuracy from known truth, which nothing trains on)\n\n${formatTable(header, rows)}`;
+}
+
+/** Label accuracy as the probes let one expect it. */
+function auditCell({ audit }: CurriculumMetrics): string {
+  if (audit === undefined) return "–";
+  return `${formatPercent(audit.mean)} (${formatPercent(audit.ci95[0])}–${formatPercent(audit.ci95[1])})`;
+}
+
+/** Clusters of the questions that were clustered; a run of before has none. */
+function coverageCell({ coverage }: Partial<CurriculumMetrics>): string {
+  return coverage === undefined ? "–" : `${coverage.clusters}/${coverage.clustered}`;
 }
 
 function stepsOf<T>(store: RunStore, iteration: number, phase: "challenger" | "solver"): readonly T[] {
