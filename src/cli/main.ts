@@ -4,7 +4,16 @@
 
 import { Command, CommanderError } from "commander";
 import type { Override } from "../config/load.ts";
-import { CheckpointError, ConfigError, DataError, EngineError, errorText, InterruptedError, RunError } from "../util/errors.ts";
+import {
+  asDiskError,
+  CheckpointError,
+  ConfigError,
+  DataError,
+  EngineError,
+  errorText,
+  InterruptedError,
+  RunError,
+} from "../util/errors.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { benchCommand } from "./bench.ts";
 import { compareCommand } from "./compare.ts";
@@ -61,7 +70,8 @@ async function main(args: readonly string[]): Promise<void> {
 }
 
 /** One line on standard error, and the exit code. */
-function report(error: unknown): number {
+function report(thrown: unknown): number {
+  const error = asDiskError(thrown);
   if (process.env.RZERO_DEBUG && error instanceof Error) say(error.stack ?? "");
   if (error instanceof CommanderError) return error.exitCode === 0 ? 0 : 2; // commander has written its line
   if (error instanceof InterruptedError) {

@@ -1,14 +1,14 @@
 // The directory of runs: create one, open one, list all. Knows the layout; a run's content is run-store.ts.
 
 import { randomUUID } from "node:crypto";
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
+import { existsSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { cpus } from "node:os";
 import { basename, join } from "node:path";
 import { stringify } from "yaml";
 import { loadConfigFile } from "../config/load.ts";
 import type { Config } from "../config/schema.ts";
 import { ConfigError, DataError } from "../util/errors.ts";
-import { syncDirectory, writeFileAtomic } from "../util/files.ts";
+import { makeDirectory, syncDirectory, writeFileAtomic } from "../util/files.ts";
 import { nearest } from "../util/nearest.ts";
 import { expectObject, readJson, writeJson } from "./jsonl.ts";
 import { checkRunName, runLayout } from "./layout.ts";
@@ -36,7 +36,7 @@ export interface RunListing {
 export function createRun(options: { root: string; config: Config; name?: string; version: string }): RunStore {
   const { root, config, version } = options;
   if (options.name !== undefined) checkRunName(options.name);
-  mkdirSync(root, { recursive: true });
+  makeDirectory(root);
   removeUnfinished(root);
   const info: RunInfo = {
     recipe: config.name ?? "run",

@@ -34,6 +34,18 @@ export class DiskError extends EngineError {
   }
 }
 
+/** Codes of the system for a disk that does not do its work, whatever file it is asked for. */
+const DISK_FAILS: readonly string[] = [...NO_ROOM, "EIO", "EROFS"];
+
+/** The system's own error of a disk without room, or that fails, as DiskError; any other error as it is. */
+export function asDiskError(error: unknown): unknown {
+  if (!(error instanceof Error) || error instanceof EngineError) return error;
+  const { code = "", syscall, path } = error as NodeJS.ErrnoException;
+  if (syscall === undefined || !DISK_FAILS.includes(code)) return error;
+  const hint = NO_ROOM.includes(code) ? "Make room on the disk." : "Check the disk and its rights.";
+  return new DiskError(`${path ?? "disk"}: expected to write it, got ${error.message}. ${hint}`, code, { cause: error });
+}
+
 /** Whether a disk without room is the cause of an error; the same write may succeed later. */
 export function isDiskFull(error: unknown): boolean {
   for (let at: unknown = error; at instanceof Error; at = at.cause)

@@ -2,6 +2,7 @@
 // may send progress before. Error classes survive the way. Knows nothing of models.
 
 import {
+  asDiskError,
   CheckpointError,
   ConfigError,
   DataError,
@@ -156,7 +157,8 @@ export interface WireError {
 
 const ERROR_CLASSES = { ConfigError, DataError, RunError, CheckpointError, InterruptedError };
 
-export function toWireError(error: unknown): WireError {
+export function toWireError(thrown: unknown): WireError {
+  const error = asDiskError(thrown);
   if (!(error instanceof Error)) return { name: "Error", message: String(error) };
   const retryable = error instanceof EngineError ? error.retryable : undefined;
   const code = error instanceof DiskError ? error.code : undefined;
