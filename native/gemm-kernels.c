@@ -64,6 +64,11 @@ UNROLL
   for (long p = 0; p < steps; p++, b += NR * bytes, a += mr) {
     operand w[8];
 UNROLL
+    for (int j = 0; j < nv; j += 2) {
+      __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead);
+      if (bytes * NR > 64) __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead + 64);
+    }
+UNROLL
     for (int j = 0; j < nv; j++) w[j] = as_operand(format, load_b(format, b + j / 2 * panel_step * bytes, j % 2 * VL));
 UNROLL
     for (int i = 0; i < mr; i++) {

@@ -6,6 +6,8 @@
 #include "gemm.h"
 
 #define KC 256 // steps per block: a panel of KC · NR cells stays in L1 beside a tile of A
+#define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
+#define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
 #define LONGEST 2048 // steps whose B is packed at once
 #define MC (18 * MR) // rows of packed A
 #define NC 512 // columns of packed B
@@ -104,6 +106,7 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
   int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
   long share = following ? (b->steps * NR * 4 / b->tiles + 63) / 64 * 64 : 0;
   rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR};
+  int streams = g->panels && g->m <= FEW_ROWS;
   const cell *a = b->a;
   long height = b->height;
   for (long at = 0, i = 0; at < b->tiles; at++, i += height) {
@@ -111,6 +114,7 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
     height = b->height - (at >= b->high);
     for (long line = at * share; line < (at + 1) * share; line += 64) __builtin_prefetch(following + line, 0, 2);
     float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
+    t.ahead = streams && at == 0 ? AHEAD : 0;
     t.in = loads ? in : NULL, t.next_in = loads ? in + height * t.ld_in : NULL;
     t.out = out, t.next_out = out + height * t.ld_out;
     run_tile(b, a, panel, panel_step, j, width, height, &t);
@@ -129,7 +133,7 @@ static void run_steps(block *b, const cell *packed, long start, long total, cell
     if (g->panels) {
       long at = j * g->steps + b->p0 * NR; // cells, or bytes of int8
       const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
-      const char *following = g->format == RZ_INT8 || b->tiles == 1 || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
+      const char *following = g->format == RZ_INT8 || g->m <= FEW_ROWS || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
       run_panels(b, panel, g->steps * NR, following, j, width);
     } else if (lazy) {
       rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
@@ -205,7 +209,7 @@ static int run_product(product *g) {
   long blocks = (g->longest + KC - 1) / KC;
   g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = MC, g->nc = g->panels ? NC_PACKED : NC;
   // Few rows: nothing in L1 is worth coming back to, B is streamed as it lies. Int8 sums are scaled once, so never cut.
-  if (g->format == RZ_INT8 || (g->m <= MR && g->panels)) {
+  if (g->format == RZ_INT8 || (g->m <= FEW_ROWS && g->panels)) {
     g->kc = g->longest;
     g->mc = rz_min(MC, (MC * KC / g->kc + 1) * MR), g->nc = g->n;
   }

@@ -23,6 +23,7 @@ typedef struct {
   const float *in, *next_in;
   float *out, *next_out;
   long ld_in, ld_out;
+  long ahead; // bytes by which panels are fetched ahead while they are read: where they come from memory, else 0
 } rz_tile;
 typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, const rz_tile *tile);
 // Kernel for a tile of `height` rows by `vectors` vectors: 1, 2, or 2·rz_gemm_panels(height).
