@@ -193,6 +193,15 @@ export interface ExportOptions {
   readonly merged?: boolean;
 }
 
+/** How a training state is saved. */
+export interface SaveOptions {
+  /**
+   * `dir` is scratch: the files it holds are written over in place and nothing is flushed, which costs a fraction. Until the promise is
+   * fulfilled `dir` holds no state; from then on it outlives a killed process, and a power loss once the caller has flushed it.
+   */
+  readonly scratch?: boolean;
+}
+
 export interface Trainer {
   /** Adds the gradient of the summed loss to the accumulated one; returns the summed loss under `loss` and summed metrics. */
   forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics>;
@@ -204,9 +213,9 @@ export interface Trainer {
   snapshot(options?: SnapshotOptions): Promise<Snapshot>;
   /**
    * Resumable state as of this call: what trains in f32, moments, step count. Further calls may follow before the promise is fulfilled,
-   * which is when the files are whole and on the disk. Errors: DiskError.
+   * which is when the files are whole, and on the disk unless `dir` is scratch. Errors: DiskError.
    */
-  saveState(dir: string): Promise<void>;
+  saveState(dir: string, options?: SaveOptions): Promise<void>;
   loadState(dir: string): Promise<void>;
   /** Writes a Hugging Face directory that transformers loads, or the directory of a PEFT adapter where one was trained. */
   exportModel(dir: string, options?: ExportOptions): Promise<void>;

@@ -1,12 +1,13 @@
-// Checkpoints of the policy in training: due by steps or by time, written while training goes on, one at a time, the last few kept. A full
-// disk holds the next one up, not the step. Knows a policy and its position, nothing of rewards.
+// Checkpoints of the policy in training: due by steps or by time, written while training goes on, one at a time, the last few kept.
+// Flushed now and then: a kill costs the step in flight, a power loss some seconds. A full disk holds the next one up, not the step.
+// Knows a policy and its position, nothing of rewards.
 
 import type { Trainer } from "../engine/types.ts";
-import { type CheckpointRef, PhaseCheckpoints } from "../store/checkpoints.ts";
+import { logBytes, PhaseCheckpoints } from "../store/checkpoints.ts";
 import { dropJournals } from "../store/journals.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
-import { isDiskFull } from "../util/errors.ts";
+import { CheckpointError, isDiskFull } from "../util/errors.ts";
 import type { LoopContext } from "./context.ts";
 import { stateBytes } from "./disk-need.ts";
 import { waitForRoom } from "./room.ts";
@@ -16,6 +17,9 @@ export interface Position extends JsonObject {
   readonly step: number;
   readonly ordinal: number;
 }
+
+/** Longest time that a power loss costs. */
+const FLUSH_MS = 5000;
 
 /** See the file header. */
 export class Checkpointer {
@@ -28,6 +32,7 @@ export class Checkpointer {
   /** Optimizer steps behind the last checkpoint that was started, and when that was. */
   #last = 0;
   #lastTime = performance.now();
+  #lastFlush = performance.now();
   /** Optimizer steps behind the newest checkpoint that is on the disk or on its way there; −1 without one. */
   #saved = -1;
 
@@ -38,11 +43,12 @@ export class Checkpointer {
     this.store = new PhaseCheckpoints(files);
   }
 
-  /** Training goes on from a checkpoint that is on the disk. */
-  startFrom(ordinal: number): void {
+  /** Training goes on from a checkpoint that was read; it is flushed if it was not. Errors: DiskError. */
+  async startFrom(ordinal: number): Promise<void> {
     this.#last = ordinal;
     this.#saved = ordinal;
     this.#lastTime = performance.now();
+    await this.#flush(ordinal);
   }
 
   /** Starts a checkpoint when one is due. Errors: those of the checkpoint before. */
@@ -58,8 +64,8 @@ export class Checkpointer {
   async ensure(position: Position): Promise<void> {
     for (;;) {
       await this.#settle();
-      if (this.#saved === position.ordinal) return;
-      this.#start(position);
+      if (this.#saved === position.ordinal && this.store.isFlushed(position.ordinal)) return;
+      this.#start(position, true);
     }
   }
 
@@ -68,12 +74,13 @@ export class Checkpointer {
     await this.#pending;
   }
 
-  #start(position: Position): void {
+  #start(position: Position, flushed = performance.now() - this.#lastFlush >= FLUSH_MS): void {
     const { ordinal } = position;
+    const work = this.#saved === ordinal ? this.#flush(ordinal) : this.#write(position, flushed);
     this.#last = ordinal;
     this.#lastTime = performance.now();
     this.#saved = ordinal;
-    this.#pending = this.#write(position).catch((error) => {
+    this.#pending = work.catch((error) => {
       this.store.abandon(ordinal);
       this.#saved = -1;
       this.#error = error;
@@ -81,19 +88,37 @@ export class Checkpointer {
   }
 
   /** The state is that of this call: the policy copies it before it does anything else. */
-  async #write(position: Position): Promise<void> {
-    const { run } = this.#context.config;
-    const json = JSON.stringify(position);
-    await this.#policy.saveState(this.store.begin(position.ordinal));
-    await this.store.commit(position.ordinal, json, [this.#files.metrics, this.#context.store.layout.events]);
-    this.#dropJournals(this.store.prune(run.checkpoint.keep));
-  }
-
-  /** Steps up to the oldest checkpoint are never done again. */
-  #dropJournals(oldest: CheckpointRef | undefined): void {
-    if (oldest === undefined || this.store.list().length < this.#context.config.run.checkpoint.keep) return;
+  async #write(position: Position, flushed: boolean): Promise<void> {
+    const { ordinal } = position;
+    // After a power loss an unflushed checkpoint may be whole where its logs are not.
+    const json = JSON.stringify(flushed ? position : { ...position, logs: this.#logs.map(logBytes) });
+    await this.#policy.saveState(this.store.begin(ordinal), { scratch: true });
+    this.store.commit(ordinal, json);
+    if (flushed) await this.#flush(ordinal);
+    const oldest = this.store.prune(this.#context.config.run.checkpoint.keep);
+    if (oldest === undefined) return;
+    // Steps up to the oldest checkpoint are never done again.
     const { step } = this.store.position(oldest);
     dropJournals(this.#files.journal, (number) => number <= Number(step));
+  }
+
+  async #flush(ordinal: number): Promise<void> {
+    await this.store.flush(ordinal, this.#logs);
+    this.#lastFlush = performance.now();
+  }
+
+  /** Refuses a checkpoint whose logs are shorter than they were. Errors: CheckpointError. */
+  checkLogs({ logs }: JsonObject): void {
+    if (!Array.isArray(logs)) return;
+    for (const [index, file] of this.#logs.entries()) {
+      const [bytes, expected] = [logBytes(file), Number(logs[index])];
+      if (bytes < expected) throw new CheckpointError(`${file}: expected at least ${expected} bytes, got ${bytes}.`);
+    }
+  }
+
+  /** What a checkpoint must not outlive. */
+  get #logs(): readonly string[] {
+    return [this.#files.metrics, this.#context.store.layout.events];
   }
 
   /** Waits for the checkpoint before; where the disk was full, for room. */

@@ -88,6 +88,7 @@ class Session<M extends TrainingMetrics> {
 
   /** Loads the newest checkpoint that is whole; a damaged one is named and removed. Without one the phase starts at its start. */
   async restore(): Promise<void> {
+    this.#checkpoints.store.clean();
     for (const ref of this.#checkpoints.store.list()) {
       try {
         await this.#load(ref);
@@ -105,6 +106,7 @@ class Session<M extends TrainingMetrics> {
     const { store } = this.#checkpoints;
     const position = store.position(ref);
     const step = Number(position.step);
+    if (Number.isFinite(ref.ordinal)) this.#checkpoints.checkLogs(position);
     const history = this.#readHistory(step);
     await this.#policy.loadState(ref.dir);
     this.#step = step;
@@ -113,7 +115,7 @@ class Session<M extends TrainingMetrics> {
     this.#applied = Number(position.applied);
     this.#history = history;
     await this.#writeHistory();
-    this.#checkpoints.startFrom(Number(position.ordinal));
+    await this.#checkpoints.startFrom(Number(position.ordinal));
   }
 
   /** Rows of steps 1 … step. Errors: CheckpointError when some are missing, DataError when the file is damaged. */

@@ -1,11 +1,12 @@
 // The training checkpoints of one phase: a directory per optimizer step, made beside and renamed when whole, with a position.json that
-// says where training stood. The phase's final `state` is the last of them. Knows no trainer: the caller writes and reads the state.
+// says where training stood. Each is safe from a kill at once; from a power loss the flushed ones are, of which the newest is always
+// kept. The phase's final `state` is the last of them. Knows no trainer: the caller writes and reads the state.
 
-import { existsSync, mkdirSync, readdirSync, renameSync, rmSync } from "node:fs";
+import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from "node:fs";
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../util/errors.ts";
-import { sha256, syncDirectory, writeFileAtomic } from "../util/files.ts";
+import { overwriteFile, sha256, syncDirectory } from "../util/files.ts";
 import { expectObject, type JsonObject, readJson } from "./jsonl.ts";
 import type { PhaseLayout } from "./layout.ts";
 
@@ -17,43 +18,69 @@ export interface CheckpointRef {
 }
 
 const POSITION = "position.json";
+/** A checkpoint that is no longer kept: the next one is written over its files. */
+const SPARE = "spare.partial";
 
 /** See the file header. */
 export class PhaseCheckpoints {
   readonly #files: PhaseLayout;
+  /** The newest checkpoint that a power loss leaves. */
+  #flushed: number | undefined;
 
   constructor(files: PhaseLayout) {
     this.#files = files;
   }
 
-  /** What there is, newest first; what a killed writer left is removed. */
+  /** Removes what a killed writer left. */
+  clean(): void {
+    const { checkpoints } = this.#files;
+    if (!existsSync(checkpoints)) return;
+    for (const name of readdirSync(checkpoints)) if (name.includes(".partial")) this.#remove(join(checkpoints, name));
+  }
+
+  /** What there is, newest first. */
   list(): CheckpointRef[] {
     const { checkpoints, state } = this.#files;
     const found: CheckpointRef[] = existsSync(join(state, POSITION)) ? [{ ordinal: Number.POSITIVE_INFINITY, dir: state }] : [];
     if (!existsSync(checkpoints)) return found;
-    const names = readdirSync(checkpoints);
-    for (const name of names) if (name.includes(".partial")) this.#remove(join(checkpoints, name));
-    const ordinals = names.filter((name) => /^\d{8}$/.test(name)).map(Number);
+    const ordinals = readdirSync(checkpoints)
+      .filter((name) => /^\d{8}$/.test(name))
+      .map(Number);
     ordinals.sort((a, b) => b - a);
     return [...found, ...ordinals.map((ordinal) => ({ ordinal, dir: this.#dirOf(ordinal) }))];
   }
 
-  /** An empty directory to write a state into. */
+  /** A directory to write a state into; what it may hold is to be written over. */
   begin(ordinal: number): string {
     const dir = `${this.#dirOf(ordinal)}.partial`;
+    const spare = join(this.#files.checkpoints, SPARE);
     this.#remove(dir);
-    mkdirSync(dir, { recursive: true });
+    if (existsSync(spare)) renameSync(spare, dir);
+    else mkdirSync(dir, { recursive: true });
     return dir;
   }
 
-  /** Makes what `begin` gave a checkpoint at a position (a JSON object): `logs` are flushed first, so that it never outlives what they hold. Errors: DiskError. */
-  async commit(ordinal: number, position: string, logs: readonly string[]): Promise<void> {
+  /** Makes what `begin` gave a checkpoint at a position (a JSON object), safe from a kill. Errors: DiskError. */
+  commit(ordinal: number, position: string): void {
     const dir = this.#dirOf(ordinal);
-    writeFileAtomic(join(`${dir}.partial`, POSITION), `${JSON.stringify({ sha256: sha256(position), position })}\n`);
-    for (const log of logs) await flush(log);
+    overwriteFile(join(`${dir}.partial`, POSITION), [Buffer.from(`${JSON.stringify({ sha256: sha256(position), position })}\n`)]);
     this.#remove(dir);
     renameSync(`${dir}.partial`, dir);
-    syncDirectory(this.#files.checkpoints);
+  }
+
+  /** Makes a checkpoint safe from a power loss, and `logs` first, so that it never outlives what they hold. Errors: DiskError. */
+  async flush(ordinal: number, logs: readonly string[]): Promise<void> {
+    if (this.isFlushed(ordinal)) return;
+    const dir = this.#dirOf(ordinal);
+    for (const log of logs) await flush(log);
+    for (const name of readdirSync(dir)) await flush(join(dir, name));
+    for (const above of [dir, this.#files.checkpoints, this.#files.dir]) syncDirectory(above);
+    this.#flushed = ordinal;
+  }
+
+  /** Whether nothing of a checkpoint waits to be flushed; true of one that is the final state. */
+  isFlushed(ordinal: number): boolean {
+    return this.#flushed === ordinal || !existsSync(this.#dirOf(ordinal));
   }
 
   /** Gives up what `begin` gave, so that its room is free. */
@@ -73,16 +100,19 @@ export class PhaseCheckpoints {
     throw new CheckpointError(`${file}: expected a training position with its SHA-256, got other content. It is damaged.`);
   }
 
-  /** Keeps the newest `keep` and returns the oldest of them. */
+  /** Keeps the newest `keep` and the newest flushed one, and returns the oldest that is kept; undefined while there are fewer. */
   prune(keep: number): CheckpointRef | undefined {
     const all = this.list();
-    for (const { dir } of all.slice(keep)) this.#remove(dir);
-    return all[Math.min(keep, all.length) - 1];
+    if (all.length < keep) return undefined;
+    const isKept = ({ ordinal }: CheckpointRef, index: number) => index < keep || ordinal === this.#flushed;
+    for (const [index, ref] of all.entries()) if (!isKept(ref, index)) this.#retire(ref.dir);
+    return all.findLast(isKept);
   }
 
   /** Makes the newest checkpoint the phase's final state. */
   finish(ordinal: number): void {
     const { state, checkpoints, dir } = this.#files;
+    this.#remove(join(checkpoints, SPARE));
     if (!existsSync(this.#dirOf(ordinal))) return;
     this.#remove(state);
     renameSync(this.#dirOf(ordinal), state);
@@ -95,6 +125,12 @@ export class PhaseCheckpoints {
     this.#remove(dir);
   }
 
+  #retire(dir: string): void {
+    const spare = join(this.#files.checkpoints, SPARE);
+    if (existsSync(spare)) this.#remove(dir);
+    else renameSync(dir, spare);
+  }
+
   #dirOf(ordinal: number): string {
     return join(this.#files.checkpoints, String(ordinal).padStart(8, "0"));
   }
@@ -104,7 +140,12 @@ export class PhaseCheckpoints {
   }
 }
 
-/** Flushes a log without holding up its writers; a missing one is left alone. */
+/** Bytes of a log; 0 of a missing one. */
+export function logBytes(file: string): number {
+  return statSync(file, { throwIfNoEntry: false })?.size ?? 0;
+}
+
+/** Flushes a file without holding up its writers or this thread; a missing one is left alone. */
 async function flush(file: string): Promise<void> {
   if (!existsSync(file)) return;
   const handle = await open(file, "r+");

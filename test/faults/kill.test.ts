@@ -91,7 +91,7 @@ describe("a run with damage", () => {
           .sort()
           .at(-1) ?? "",
       );
-      flipByte(join(newest, readdirSync(newest).find((file) => file.startsWith("m-")) ?? ""));
+      flipByte(join(newest, readdirSync(newest).find((file) => file.startsWith("m.")) ?? ""));
       const resumed = await startRzero(runs, ["resume", name]).ended;
       expect(resumed.code).toBe(0);
       expect(resumed.stdout).toMatch(/warning: .*checkpoint is damaged.*expected SHA-256/);
@@ -110,7 +110,7 @@ describe("a run with damage", () => {
       });
       expect((await ended).signal).toBe("SIGKILL");
       const state = join(runs, name, "iteration-01", "solver", "state");
-      flipByte(join(state, readdirSync(state).find((file) => file.startsWith("weights-")) ?? ""));
+      flipByte(join(state, readdirSync(state).find((file) => file.startsWith("weights.")) ?? ""));
       const resumed = await startRzero(runs, ["resume", name]).ended;
       expect({ code: resumed.code, stderr: resumed.code === 0 ? "" : resumed.stderr }).toEqual({ code: 0, stderr: "" });
       expect(resumed.stdout).toMatch(/the state of the solver is damaged/);

@@ -1,15 +1,17 @@
-// Resumable training state on disk: weights and AdamW moments in f32 as safetensors under names made of their content's hash, and
-// state.json, replaced last and in one rename, that names them. So a directory holds the old state or the new one at every instant.
+// Resumable training state on disk: weights and AdamW moments in f32 as safetensors, and state.json, that names them with their sums.
+// Kept states: files under names made of their content's hash, state.json replaced last and in one rename, so that a directory holds
+// the old state or the new one at every instant. Scratch states are written over what is there, for callers that keep several.
 // It knows no run and no phase.
 
 import { mkdirSync, readdirSync, readFileSync, renameSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { CheckpointError, DataError } from "../../util/errors.ts";
-import { sumFile, writeFileAtomic } from "../../util/files.ts";
+import { overwriteFile, sumFile, writeFileAtomic } from "../../util/files.ts";
 import type { Buffer, Device } from "./device/types.ts";
 import type { ParameterSpec } from "./parameters.ts";
 import {
   elements,
+  encodeHeader,
   readSafetensorsHeader,
   readTensor,
   type TensorInfo,
@@ -70,11 +72,12 @@ export function copyState(step: number, tensors: CheckpointTensors, reuse?: Shar
   const memory = reuse !== undefined && reuse.byteLength >= bytes ? reuse : new SharedArrayBuffer(bytes);
   const values = new Float32Array(memory);
   const copied: CopiedTensor[] = [];
+  const { device } = tensors;
   let begin = 0;
   for (const part of PARTS) {
     for (const spec of tensors.weights.specs) {
       const length = elements(spec.shape);
-      values.set(tensors.device.download(partOf(tensors, part, spec)) as Float32Array, begin);
+      device.download(partOf(tensors, part, spec), 0, length, values.subarray(begin, begin + length));
       copied.push({ part, name: spec.name, shape: spec.shape, begin, length });
       begin += length;
     }
@@ -82,32 +85,35 @@ export function copyState(step: number, tensors: CheckpointTensors, reuse?: Shar
   return { step, memory, tensors: copied };
 }
 
-/** Writes a copied state into `dir`. Errors: DiskError. */
-export function writeStateCopy(dir: string, { step, memory, tensors }: StateCopy): void {
+/** Writes a copied state into `dir`, to be kept or as scratch. Errors: DiskError. */
+export function writeStateCopy(dir: string, { step, memory, tensors }: StateCopy, scratch = false): void {
   const values = new Float32Array(memory);
   const partTensors = (part: Part) =>
     tensors.flatMap(({ part: of, name, shape, begin, length }): TensorToWrite[] =>
       of === part ? [{ name, shape, read: () => values.subarray(begin, begin + length) }] : [],
     );
-  writeState(dir, step, partTensors);
+  writeState(dir, step, partTensors, scratch);
 }
 
-/** Writes the state of optimizer step `step` into `dir`. Errors: DiskError. */
-export function writeCheckpoint(dir: string, step: number, tensors: CheckpointTensors): void {
+/** Writes the state of optimizer step `step` into `dir`, to be kept or as scratch. Errors: DiskError. */
+export function writeCheckpoint(dir: string, step: number, tensors: CheckpointTensors, scratch = false): void {
   const read = (part: Part, spec: ParameterSpec) => tensors.device.download(partOf(tensors, part, spec)) as Float32Array;
-  writeState(dir, step, (part) =>
-    tensors.weights.specs.map((spec) => ({ name: spec.name, shape: spec.shape, read: () => read(part, spec) })),
-  );
+  const tensorsOf = (part: Part) =>
+    tensors.weights.specs.map((spec) => ({ name: spec.name, shape: spec.shape, read: () => read(part, spec) }));
+  writeState(dir, step, tensorsOf, scratch);
 }
 
-function writeState(dir: string, step: number, tensorsOf: (part: Part) => readonly TensorToWrite[]): void {
+function writeState(dir: string, step: number, tensorsOf: (part: Part) => readonly TensorToWrite[], scratch: boolean): void {
   mkdirSync(dir, { recursive: true });
-  const entries = PARTS.map((part): [Part, FileEntry] => [part, writePart(dir, part, tensorsOf(part))]);
+  const write = scratch ? overwritePart : writePart;
+  const entries = PARTS.map((part): [Part, FileEntry] => [part, write(dir, part, tensorsOf(part))]);
   const state: State = { format: 1, step, files: Object.fromEntries(entries) as Record<Part, FileEntry> };
-  writeFileAtomic(join(dir, "state.json"), `${JSON.stringify(state, null, 2)}\n`);
+  const text = `${JSON.stringify(state, null, 2)}\n`;
+  if (scratch) overwriteFile(join(dir, "state.json"), [Buffer.from(text)]);
+  else writeFileAtomic(join(dir, "state.json"), text);
   const named = new Set(entries.map(([, entry]) => entry.file));
   for (const name of readdirSync(dir))
-    if (/^(weights|m|v)-.*\.safetensors$/.test(name) && !named.has(name)) rmSync(join(dir, name));
+    if (/^(weights|m|v)(-.*)?\.safetensors$/.test(name) && !named.has(name)) rmSync(join(dir, name));
 }
 
 /**
@@ -132,6 +138,20 @@ function writePart(dir: string, part: Part, tensors: readonly TensorToWrite[]): 
   const file = `${part}-${sha256.slice(0, 16)}.safetensors`;
   renameSync(unnamed, join(dir, file));
   return { file, bytes, sha256 };
+}
+
+/** Neighbours in memory are written in one call. */
+function overwritePart(dir: string, part: Part, tensors: readonly TensorToWrite[]): FileEntry {
+  const file = `${part}.safetensors`;
+  const pieces = [encodeHeader(tensors, "F32")];
+  for (const { read } of tensors) {
+    const values = read();
+    const last = pieces[pieces.length - 1];
+    if (last.buffer === values.buffer && last.byteOffset + last.length === values.byteOffset)
+      pieces[pieces.length - 1] = new Uint8Array(last.buffer, last.byteOffset, last.length + values.byteLength);
+    else pieces.push(new Uint8Array(values.buffer, values.byteOffset, values.byteLength));
+  }
+  return { file, ...overwriteFile(join(dir, file), pieces) };
 }
 
 function partOf(tensors: CheckpointTensors, part: Part, spec: ParameterSpec): Buffer {

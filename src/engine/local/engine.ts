@@ -16,6 +16,7 @@ import type {
   Progress,
   Prompt,
   SamplingParams,
+  SaveOptions,
   Snapshot,
   SnapshotOptions,
   StepStats,
@@ -26,7 +27,7 @@ import { LocalLive } from "./live-client.ts";
 import { packMicroBatches } from "./packed-batch.ts";
 import type { ModelInfo, NumberOptions, WireSequence } from "./protocol.ts";
 import { DEFAULT_SCHEDULER } from "./scheduler.ts";
-import { StateWriter } from "./state-writer.ts";
+import { type StateSource, StateWriter } from "./state-writer.ts";
 import { loadTokenizer } from "./tokenizer.ts";
 import { startWorker, type WorkerClient } from "./worker-client.ts";
 
@@ -196,14 +197,13 @@ class LocalTrainer implements Trainer {
   }
 
   /** Later calls go on as soon as the state is copied; the files are whole when the promise is fulfilled. */
-  async saveState(dir: string): Promise<void> {
+  async saveState(dir: string, options: SaveOptions = {}): Promise<void> {
     const handle = this.#handle;
-    const { written } = await this.#inOrder(() =>
-      this.#writer.save(dir, {
-        copy: (maxBytes) => this.#client.call("copyState", { handle, maxBytes }),
-        direct: () => this.#client.call("saveState", { handle, dir }),
-      }),
-    );
+    const source: StateSource = {
+      copy: (maxBytes) => this.#client.call("copyState", { handle, maxBytes }),
+      direct: () => this.#client.call("saveState", { handle, dir, ...options }),
+    };
+    const { written } = await this.#inOrder(() => this.#writer.save(dir, source, options));
     await written;
   }
 

@@ -71,7 +71,7 @@ export class ModelHost {
           model: this.#within("frozen weights", () => this.#trainer(handle).snapshot(this.#format(precision))),
           dir: this.#find(handle).dir,
         }),
-      saveState: ({ handle, dir }) => void this.#trainer(handle).saveState(dir),
+      saveState: ({ handle, dir, scratch }) => void this.#trainer(handle).saveState(dir, scratch),
       copyState: ({ handle, maxBytes }) => this.#copyState(handle, maxBytes),
       loadState: ({ handle, dir }) => void this.#trainer(handle).loadState(dir),
       exportModel: ({ handle, dir, ...options }) => void this.#trainer(handle).exportModel(dir, options),

@@ -18,6 +18,7 @@ import type {
   LiveRequest,
   LiveStats,
   SamplingParams,
+  SaveOptions,
   SnapshotOptions,
   StepStats,
 } from "../types.ts";
@@ -92,7 +93,7 @@ export interface EngineCalls {
   optimStep: { input: OnModel & { params: AdamWParams }; output: StepStats };
   resetOptimizer: { input: OnModel; output: undefined };
   snapshot: { input: OnModel & SnapshotOptions; output: ModelInfo };
-  saveState: { input: OnModel & { dir: string }; output: undefined };
+  saveState: { input: OnModel & { dir: string } & SaveOptions; output: undefined };
   /** The state for another thread to write; undefined when it is larger than `maxBytes`. The memory of the last copy is used again. */
   copyState: { input: OnModel & { maxBytes: number }; output: StateCopy | undefined };
   loadState: { input: OnModel & { dir: string }; output: undefined };

@@ -95,7 +95,8 @@ export function elements(shape: readonly number[]): number {
   return shape.reduce((product, size) => product * size, 1);
 }
 
-function encodeHeader(tensors: readonly TensorToWrite[], dtype: FloatDType): Uint8Array {
+/** What stands before the tensors in their file. */
+export function encodeHeader(tensors: readonly Pick<TensorToWrite, "name" | "shape">[], dtype: FloatDType): Uint8Array {
   const header: Record<string, unknown> = { __metadata__: { format: "pt" } };
   let offset = 0;
   for (const tensor of tensors) {

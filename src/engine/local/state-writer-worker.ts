@@ -9,6 +9,7 @@ import { toWireError, type WireError } from "./protocol.ts";
 export interface WriteRequest {
   readonly dir: string;
   readonly copy: StateCopy;
+  readonly scratch?: boolean;
 }
 
 /** Its answer: the error, if there was one. */
@@ -18,10 +19,10 @@ export interface WriteAnswer {
 
 if (parentPort === null) throw new Error("internal: state-writer-worker.ts runs in a worker thread only");
 const port = parentPort;
-port.on("message", ({ dir, copy }: WriteRequest) => {
+port.on("message", ({ dir, copy, scratch }: WriteRequest) => {
   let answer: WriteAnswer = {};
   try {
-    writeStateCopy(dir, copy);
+    writeStateCopy(dir, copy, scratch);
   } catch (error) {
     answer = { error: toWireError(error) };
   }

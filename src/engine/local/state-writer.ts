@@ -5,6 +5,7 @@
 import { freemem } from "node:os";
 import type { Worker } from "node:worker_threads";
 import { EngineError } from "../../util/errors.ts";
+import type { SaveOptions } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
 import { fromWireError } from "./protocol.ts";
 import type { WriteAnswer, WriteRequest } from "./state-writer-worker.ts";
@@ -33,7 +34,7 @@ export class StateWriter {
   /**
    * Fulfilled when training may go on; `written` when the files are whole. Errors: those of the source; `written`: DiskError.
    */
-  async save(dir: string, source: StateSource): Promise<{ written: Promise<void> }> {
+  async save(dir: string, source: StateSource, { scratch }: SaveOptions = {}): Promise<{ written: Promise<void> }> {
     const before = this.#last;
     let end = () => {};
     this.#last = new Promise((resolve) => {
@@ -43,7 +44,7 @@ export class StateWriter {
       await before;
       this.#maxBytes ??= Math.min(MAX_COPY_BYTES, MAX_COPY_SHARE * freemem());
       const copy = await source.copy(this.#maxBytes);
-      const written = copy === undefined ? source.direct() : this.#write({ dir, copy });
+      const written = copy === undefined ? source.direct() : this.#write({ dir, copy, scratch });
       if (copy === undefined) await written.catch(() => {});
       return { written: written.finally(end) };
     } catch (error) {

@@ -3,6 +3,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CheckpointError, DataError, EngineError } from "../../util/errors.ts";
+import { type StateCopy, writeStateCopy } from "./checkpoint.ts";
 import { createCpuDevice } from "./device/cpu/device.ts";
 import type { Device } from "./device/types.ts";
 import { readModelConfig } from "./hf-config.ts";
@@ -128,6 +129,25 @@ describe("saveState and loadState", () => {
     expect(readdirSync(dir)).toHaveLength(4);
     core.dispose();
     resumed.dispose();
+  });
+
+  it("write a scratch state over an older one, with the same content", () => {
+    const core = TrainerCore.open(device, base);
+    const scratch = join(root, "scratch");
+    core.saveState(scratch, true);
+    step(core);
+    core.saveState(scratch, true);
+    const expected = logprobs(core);
+    step(core);
+    core.loadState(scratch);
+    expect(logprobs(core)).toEqual(expected);
+    expect(readdirSync(scratch).sort()).toEqual(["m.safetensors", "state.json", "v.safetensors", "weights.safetensors"]);
+    const copied = join(root, "copied");
+    writeStateCopy(copied, core.copyState(Number.MAX_SAFE_INTEGER) as StateCopy, true);
+    for (const name of readdirSync(scratch)) expect(readFileSync(join(copied, name))).toEqual(readFileSync(join(scratch, name)));
+    core.saveState(copied);
+    expect(readdirSync(copied)).toHaveLength(4);
+    core.dispose();
   });
 
   it("refuse a damaged state before anything changes", () => {

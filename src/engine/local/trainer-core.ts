@@ -88,9 +88,9 @@ export class TrainerCore {
     return this.model.freeze(format);
   }
 
-  /** Writes weights in f32, moments and step count; `dir` holds either the old state or the new one at every instant. */
-  saveState(dir: string): void {
-    writeCheckpoint(dir, this.#optimizer.step, this.#checkpointTensors());
+  /** Writes weights in f32, moments and step count; `dir` holds either the old state or the new one at every instant, unless it is scratch. */
+  saveState(dir: string, scratch?: boolean): void {
+    writeCheckpoint(dir, this.#optimizer.step, this.#checkpointTensors(), scratch);
   }
 
   /** The state in host memory (that of `reuse` where it is large enough), or undefined when it is more than `maxBytes`. */

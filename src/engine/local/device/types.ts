@@ -85,8 +85,8 @@ export interface Device {
   view(buffer: Buffer, offset: number, length: number): Buffer;
   /** Copies in from `offset`; floats for a bf16 buffer are rounded as in `cast`. */
   upload(buffer: Buffer, data: Float32Array | Int32Array, offset?: number): void;
-  /** Copies out; a bf16 buffer comes widened. */
-  download(buffer: Buffer, offset?: number, length?: number): Float32Array | Int32Array;
+  /** Copies out, into `to` when it is given (of `length` elements; it may be shared memory); a bf16 buffer comes widened. */
+  download(buffer: Buffer, offset?: number, length?: number, to?: Float32Array): Float32Array | Int32Array;
   /** bytes allocated and not freed. */
   readonly allocatedBytes: number;
   zero(buffer: Buffer): void;

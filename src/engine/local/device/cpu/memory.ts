@@ -166,7 +166,7 @@ function transfers(native: Kernels, ctx: number): Pick<Device, "upload" | "downl
       if (dtype === "bf16") native.toBf16In(ctx, address, data as Float32Array, data.length);
       else native.copyIn(address, data, data.length * 4);
     },
-    download: (buffer, offset = 0, length = buffer.length - offset) => {
+    download: (buffer, offset = 0, length = buffer.length - offset, to) => {
       if (!(offset >= 0 && length >= 0)) misuse(`download: got [${offset}, +${length}).`);
       const address = at(buffer, offset + length, buffer.dtype) + offset * BYTES[buffer.dtype];
       if (buffer.dtype === "i32") {
@@ -174,7 +174,8 @@ function transfers(native: Kernels, ctx: number): Pick<Device, "upload" | "downl
         if (length > 0) native.copyOut(data, address, length * 4);
         return data;
       }
-      const data = new Float32Array(length);
+      if (to !== undefined && to.length !== length) misuse(`download: expected room for ${length}, got ${to.length}.`);
+      const data = to ?? new Float32Array(length);
       if (length > 0 && buffer.dtype === "bf16") native.fromBf16Out(ctx, data, address, length);
       else if (length > 0) native.copyOut(data, address, length * 4);
       return data;
