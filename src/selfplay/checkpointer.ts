@@ -7,7 +7,7 @@ import { logBytes, PhaseCheckpoints } from "../store/checkpoints.ts";
 import { dropJournals } from "../store/journals.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
-import { CheckpointError, isDiskFull } from "../util/errors.ts";
+import { isDiskFull } from "../util/errors.ts";
 import type { LoopContext } from "./context.ts";
 import { stateBytes } from "./disk-need.ts";
 import { waitForRoom } from "./room.ts";
@@ -90,10 +90,10 @@ export class Checkpointer {
   /** The state is that of this call: the policy copies it before it does anything else. */
   async #write(position: Position, flushed: boolean): Promise<void> {
     const { ordinal } = position;
-    // After a power loss an unflushed checkpoint may be whole where its logs are not.
-    const json = JSON.stringify(flushed ? position : { ...position, logs: this.#logs.map(logBytes) });
+    const json = JSON.stringify(position);
+    const logs = this.logs.map(logBytes);
     await this.#policy.saveState(this.store.begin(ordinal), { scratch: true });
-    this.store.commit(ordinal, json);
+    this.store.commit(ordinal, json, logs);
     if (flushed) await this.#flush(ordinal);
     const oldest = this.store.prune(this.#context.config.run.checkpoint.keep);
     if (oldest === undefined) return;
@@ -103,21 +103,12 @@ export class Checkpointer {
   }
 
   async #flush(ordinal: number): Promise<void> {
-    await this.store.flush(ordinal, this.#logs);
+    await this.store.flush(ordinal, this.logs);
     this.#lastFlush = performance.now();
   }
 
-  /** Refuses a checkpoint whose logs are shorter than they were. Errors: CheckpointError. */
-  checkLogs({ logs }: JsonObject): void {
-    if (!Array.isArray(logs)) return;
-    for (const [index, file] of this.#logs.entries()) {
-      const [bytes, expected] = [logBytes(file), Number(logs[index])];
-      if (bytes < expected) throw new CheckpointError(`${file}: expected at least ${expected} bytes, got ${bytes}.`);
-    }
-  }
-
   /** What a checkpoint must not outlive. */
-  get #logs(): readonly string[] {
+  get logs(): readonly string[] {
     return [this.#files.metrics, this.#context.store.layout.events];
   }
 

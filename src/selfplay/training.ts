@@ -106,7 +106,7 @@ class Session<M extends TrainingMetrics> {
     const { store } = this.#checkpoints;
     const position = store.position(ref);
     const step = Number(position.step);
-    if (Number.isFinite(ref.ordinal)) this.#checkpoints.checkLogs(position);
+    store.checkLogs(ref, this.#checkpoints.logs);
     const history = this.#readHistory(step);
     await this.#policy.loadState(ref.dir);
     this.#step = step;

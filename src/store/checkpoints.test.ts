@@ -20,7 +20,7 @@ const names = () => readdirSync(files.checkpoints).sort();
 
 async function save(store: PhaseCheckpoints, ordinal: number, flushed = false): Promise<CheckpointRef | undefined> {
   writeFileSync(join(store.begin(ordinal), "data"), `state ${ordinal}`);
-  store.commit(ordinal, JSON.stringify({ step: ordinal }));
+  store.commit(ordinal, JSON.stringify({ step: ordinal }), [ordinal]);
   if (flushed) await store.flush(ordinal, []);
   return store.prune(2);
 }
@@ -60,6 +60,17 @@ describe("the checkpoints of a phase", () => {
     expect(names()).toEqual(["00000002"]);
     expect(readFileSync(join(files.state, "data"), "utf8")).toBe("state 3");
     expect(ordinals(store)).toEqual([Number.POSITIVE_INFINITY, 2]);
+  });
+
+  it("are refused when they were not flushed and a log lost its end", async () => {
+    const log = join(files.dir, "log");
+    const store = new PhaseCheckpoints(files);
+    for (const ordinal of [1, 2, 3]) await save(store, ordinal, ordinal === 2);
+    writeFileSync(log, "xx");
+    const [newest, flushed] = store.list();
+    expect(() => store.checkLogs(newest, [log])).toThrow(/expected at least 3 bytes, got 2/);
+    writeFileSync(log, "");
+    expect(() => store.checkLogs(flushed, [log])).not.toThrow();
   });
 
   it("refuse a position that was written over in part", async () => {

@@ -6,7 +6,7 @@ import { existsSync, mkdirSync, readdirSync, renameSync, rmSync, statSync } from
 import { open } from "node:fs/promises";
 import { join } from "node:path";
 import { CheckpointError } from "../util/errors.ts";
-import { overwriteFile, sha256, syncDirectory } from "../util/files.ts";
+import { overwriteFile, removePartials, sha256, syncDirectory, writeFileAtomic } from "../util/files.ts";
 import { expectObject, type JsonObject, readJson } from "./jsonl.ts";
 import type { PhaseLayout } from "./layout.ts";
 
@@ -60,10 +60,13 @@ export class PhaseCheckpoints {
     return dir;
   }
 
-  /** Makes what `begin` gave a checkpoint at a position (a JSON object), safe from a kill. Errors: DiskError. */
-  commit(ordinal: number, position: string): void {
+  /**
+   * Makes what `begin` gave a checkpoint at a position (a JSON object), safe from a kill. `logs`: bytes of the files that `flush` will be
+   * given, as they were at the position. Errors: DiskError.
+   */
+  commit(ordinal: number, position: string, logs: readonly number[]): void {
     const dir = this.#dirOf(ordinal);
-    overwriteFile(join(`${dir}.partial`, POSITION), [Buffer.from(`${JSON.stringify({ sha256: sha256(position), position })}\n`)]);
+    overwriteFile(join(`${dir}.partial`, POSITION), [Buffer.from(positionText(position, logs))]);
     this.#remove(dir);
     renameSync(`${dir}.partial`, dir);
   }
@@ -74,6 +77,10 @@ export class PhaseCheckpoints {
     const dir = this.#dirOf(ordinal);
     for (const log of logs) await flush(log);
     for (const name of readdirSync(dir)) await flush(join(dir, name));
+    const file = join(dir, POSITION);
+    const { position, logs: sizes } = expectObject(readJson(file), file);
+    removePartials(dir);
+    if (sizes !== undefined) writeFileAtomic(file, positionText(String(position)));
     for (const above of [dir, this.#files.checkpoints, this.#files.dir]) syncDirectory(above);
     this.#flushed = ordinal;
   }
@@ -98,6 +105,17 @@ export class PhaseCheckpoints {
       throw new CheckpointError(`${file}: expected a training position, got: ${(error as Error).message}`);
     }
     throw new CheckpointError(`${file}: expected a training position with its SHA-256, got other content. It is damaged.`);
+  }
+
+  /** Refuses a checkpoint that was not flushed where `logs` are shorter than they were: a power loss took their ends. Errors: CheckpointError. */
+  checkLogs({ dir }: CheckpointRef, logs: readonly string[]): void {
+    const file = join(dir, POSITION);
+    const { logs: sizes } = expectObject(readJson(file), file);
+    if (!Array.isArray(sizes)) return;
+    for (const [index, log] of logs.entries()) {
+      const [bytes, expected] = [logBytes(log), Number(sizes[index])];
+      if (!(bytes >= expected)) throw new CheckpointError(`${log}: expected at least ${expected} bytes, got ${bytes}.`);
+    }
   }
 
   /** Keeps the newest `keep` and the newest flushed one, and returns the oldest that is kept; undefined while there are fewer. */
@@ -138,6 +156,10 @@ export class PhaseCheckpoints {
   #remove(dir: string): void {
     rmSync(dir, { recursive: true, force: true });
   }
+}
+
+function positionText(position: string, logs?: readonly number[]): string {
+  return `${JSON.stringify({ sha256: sha256(position), position, logs })}\n`;
 }
 
 /** Bytes of a log; 0 of a missing one. */

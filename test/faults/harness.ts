@@ -3,9 +3,9 @@
 
 import { type ChildProcess, spawn } from "node:child_process";
 import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync } from "node:fs";
+import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
-import { dirname, join, relative } from "node:path";
+import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
@@ -68,13 +68,53 @@ export function startRzero(
   return { child, ended };
 }
 
-/** Starts `rzero` and kills it after so many milliseconds, unless it has ended. */
-export async function killedAfter(runs: string, args: readonly string[], ms: number): Promise<Ended> {
+/** Starts `rzero` and kills it after so many milliseconds, unless it has ended; with `when`, at the first instant after them that it holds. */
+export async function killedAfter(runs: string, args: readonly string[], ms: number, when = () => true): Promise<Ended> {
   const { child, ended } = startRzero(runs, args);
-  const timer = setTimeout(() => child.kill("SIGKILL"), ms);
+  let timer: NodeJS.Timeout;
+  const look = () => {
+    if (when()) child.kill("SIGKILL");
+    else timer = setTimeout(look, 1);
+  };
+  timer = setTimeout(look, ms);
   const how = await ended;
   clearTimeout(timer);
   return how;
+}
+
+/** True while a checkpoint of the run is being written. */
+export function writesCheckpoint(dir: string): boolean {
+  return below(dir, "checkpoints").some((path) => /\d\.partial$/.test(path));
+}
+
+/** A condition that holds once a journal of the run has grown since the first look. */
+export function journalGrows(dir: string): () => boolean {
+  const sizes = new Map<string, number>();
+  let first = true;
+  return () => {
+    let grew = false;
+    for (const path of below(dir, "journal")) {
+      const size = statSync(path, { throwIfNoEntry: false })?.size ?? 0;
+      if (size > (sizes.get(path) ?? 0)) grew = true;
+      sizes.set(path, size);
+    }
+    grew &&= !first;
+    first = false;
+    return grew;
+  };
+}
+
+/** What the folders of a name hold in all phases of a run. */
+function below(dir: string, folder: "checkpoints" | "journal"): string[] {
+  const list = (path: string) => {
+    try {
+      return readdirSync(path).map((name) => join(path, name));
+    } catch {
+      return []; // not there, or not any more
+    }
+  };
+  const phases = list(dir).filter((path) => basename(path).startsWith("iteration-"));
+  return phases.flatMap(list).flatMap((phase) => list(join(phase, folder)));
 }
 
 /** Events that say how the run went, not what it made. */

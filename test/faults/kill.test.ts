@@ -1,15 +1,30 @@
-// SIGKILL at random instants, again and again, and what comes out: byte for byte what an undisturbed run makes. A handful of kills by
-// default; `KILLS=200` (npm run test:faults) at length, over runs of three iterations. `KILL_SEED` draws other instants.
+// SIGKILL at random instants, while a checkpoint is written and while a journal grows, again and again, and what comes out: byte for
+// byte what an undisturbed run makes. A handful of kills by default; `KILLS=200` (npm run test:faults) at length, over runs of three
+// iterations. `KILL_SEED` draws other instants.
 
 import { existsSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { rngFrom } from "../../src/util/rng.ts";
-import { artefacts, type Ended, killedAfter, scratchRuns, startRzero, TINY_RUN } from "./harness.ts";
+import {
+  artefacts,
+  type Ended,
+  journalGrows,
+  killedAfter,
+  scratchRuns,
+  startRzero,
+  TINY_RUN,
+  writesCheckpoint,
+} from "./harness.ts";
 
 const KILLS = Number(process.env.KILLS ?? 8);
 const ITERATIONS = KILLS > 8 ? 3 : 2;
-const rng = rngFrom(Number(process.env.KILL_SEED ?? 1), "kills");
+/** Short phases, so that many kills fit. */
+const SHORT = KILLS > 8 ? ["--challenger.steps=1", "--solver.steps=2", "--curriculum.poolSize=64"] : [];
+const SEED = Number(process.env.KILL_SEED ?? 1);
+const rng = rngFrom(SEED, "kills");
+/** Kills of one run before it is let end. */
+const MOST = KILLS > 8 ? 10 : 4;
 const HOUR = 3_600_000;
 
 const runs = scratchRuns();
@@ -24,6 +39,7 @@ const args = (name: string, threads: number) => [
   String(threads),
   `--iterations=${ITERATIONS}`,
   ...TINY_RUN,
+  ...SHORT,
 ];
 
 let whole: Record<string, string>;
@@ -40,13 +56,24 @@ beforeAll(async () => {
 const next = (name: string, threads: number) =>
   existsSync(join(runs, name, "config.yaml")) ? ["resume", name] : args(name, threads);
 
+/** Real kills by when they came, and how many of them hit a resumed run. */
+const hits = { random: 0, checkpoint: 0, journal: 0, resumed: 0 };
+
 /** Kills one run up to `most` times, lets it end, and returns how often it was killed. */
 async function torment(name: string, threads: number, most: number): Promise<number> {
+  const dir = join(runs, name);
   for (let kills = 0; ; ) {
-    const patience = kills < most ? rng.next() * Math.max(3000, wholeMs / 2) : HOUR;
-    const ended: Ended = await killedAfter(runs, next(name, threads), patience);
-    if (ended.signal === "SIGKILL") kills++;
-    else {
+    const kind = (["random", "checkpoint", "journal"] as const)[rng.int(3)];
+    const when = { random: undefined, checkpoint: () => writesCheckpoint(dir), journal: journalGrows(dir) }[kind];
+    // Below the whole's time, so that most kills come before the end; a resumed run has less to do.
+    const patience = kills < most ? rng.next() * wholeMs * (kind === "random" ? 0.4 : 0.2) : HOUR;
+    const args = next(name, threads);
+    const ended: Ended = await killedAfter(runs, args, patience, when);
+    if (ended.signal === "SIGKILL") {
+      kills++;
+      hits[kind]++;
+      if (args[0] === "resume") hits.resumed++;
+    } else {
       expect({ code: ended.code, stderr: ended.code === 0 ? "" : ended.stderr }).toEqual({ code: 0, stderr: "" });
       return kills;
     }
@@ -60,10 +87,10 @@ describe("a run that is killed at random instants", () => {
       let kills = 0;
       for (let number = 1; kills < KILLS; number++) {
         const name = `killed-${number}`;
-        kills += await torment(name, 1 + (number % 2), Math.min(KILLS - kills, KILLS > 8 ? 10 : 4));
+        kills += await torment(name, 1 + ((number + SEED) % 2), Math.min(KILLS - kills, MOST));
         expect(artefacts(join(runs, name))).toEqual(whole);
         rmSync(join(runs, name), { recursive: true });
-        if (KILLS > 8) console.log(`${kills} kills, ${number} runs equal`);
+        if (KILLS > 8) console.log(`${kills} kills, ${number} runs equal ${JSON.stringify(hits)}`);
       }
       expect(kills).toBe(KILLS);
     },
