@@ -44,11 +44,24 @@ export function describePlan(plan: MachinePlan): string {
   const { model, parameters, format, threads, freeBytes, peakBytes, seconds } = plan;
   const rows = plan.phases.map((phase) => [
     phase.times > 1 ? `${phase.name} ×${phase.times}` : phase.name,
-    ...[phase.weights, phase.gradients, phase.optimizer, phase.activations, phase.cache, phase.total].map(formatBytes),
+    ...[phase.weights, phase.gradients, phase.optimizer, phase.copy, phase.activations, phase.cache, phase.total].map(
+      formatBytes,
+    ),
     formatCount(phase.tokens),
     formatDuration(phase.seconds),
   ]);
-  const header = ["phase", "weights", "gradients", "optimizer", "activations", "kv cache", "peak", "tokens ≤", "time ≤"];
+  const header = [
+    "phase",
+    "weights",
+    "gradients",
+    "optimizer",
+    "state copy",
+    "activations",
+    "kv cache",
+    "peak",
+    "tokens ≤",
+    "time ≤",
+  ];
   return (
     `${model}: ${formatCount(parameters)} parameters, ${format}, ${threads} ${threads === 1 ? "thread" : "threads"}; ` +
     `needs ${formatBytes(peakBytes)} of ${formatBytes(freeBytes)} free, at most ${formatDuration(seconds)} if every text runs to its limit\n` +
@@ -60,7 +73,7 @@ export function describePlan(plan: MachinePlan): string {
 export function expectFit(plan: MachinePlan): void {
   if (plan.fits) return;
   const worst = plan.phases.reduce((most, phase) => (phase.total > most.total ? phase : most));
-  const parts = (["weights", "gradients", "optimizer", "activations", "cache"] as const)
+  const parts = (["weights", "gradients", "optimizer", "copy", "activations", "cache"] as const)
     .map((part) => `${part} ${formatBytes(worst[part])}`)
     .join(", ");
   const changes = plan.changes.map(({ change, peakBytes }) => `${change} (${formatBytes(peakBytes)})`).join(", ");

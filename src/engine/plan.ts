@@ -22,6 +22,7 @@ import {
 import { parameterSpecs } from "./local/parameters.ts";
 import { elements } from "./local/safetensors.ts";
 import { DEFAULT_SCHEDULER } from "./local/scheduler.ts";
+import { MAX_COPY_BYTES } from "./local/state-writer.ts";
 
 /** One call of a sampler, `calls` times in the phase. */
 export interface SamplingWork {
@@ -102,6 +103,8 @@ export interface PhasePlan {
   readonly optimizer: number;
   readonly activations: number;
   readonly cache: number;
+  /** The training state's copy that is written while training goes on; see local/state-writer.ts. */
+  readonly copy: number;
   /** Peak of the process. */
   readonly total: number;
   /** Tokens sampled and trained on, once. */
@@ -161,6 +164,7 @@ function planPhase(
   const kept = trainerWeights(model, options, work.trainers) + copies;
   const gradients = work.trainers * gradientBytes(model, plan);
   const optimizer = work.trainers * momentBytes(model, plan, options.optimizerDtype);
+  const copy = stateCopy(model, options, work);
   const sampling = phase.sampling.map((call) => samplingMemory(model, options, call));
   const training = phase.training ? trainingMemory(model, options, phase.training) : 0;
   const drawing = Math.max(0, ...sampling.map(({ weights, cache, scratch }) => weights + cache + scratch));
@@ -174,10 +178,17 @@ function planPhase(
     optimizer,
     activations: resting + scratch,
     cache,
-    total: PROCESS_BYTES + kept + gradients + optimizer + resting + Math.max(training, drawing),
+    copy,
+    total: PROCESS_BYTES + kept + gradients + optimizer + copy + resting + Math.max(training, drawing),
     tokens: tokensOf(phase),
     seconds: secondsOf(model, options, phase, rates),
   };
+}
+
+/** One copy serves all trainers in turn; a state that is too large is written without. */
+function stateCopy(model: ModelConfig, options: PlanOptions, work: RunWork): number {
+  const bytes = 12 * trainedParameters(model, trainerPlan(options));
+  return work.trainers > 0 && bytes <= MAX_COPY_BYTES ? bytes : 0;
 }
 
 function trainerPlan({ format, lora }: PlanOptions): WeightPlan {

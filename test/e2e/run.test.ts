@@ -33,8 +33,8 @@ const SMALL = [
 
 type Event = Record<string, unknown> & { event: string };
 
-/** Runs a command that prints events; sends `signal` when an event passes `when`. */
-async function events(args: string[], interrupt?: { when: (event: Event) => boolean; signal: NodeJS.Signals }) {
+/** Runs a command that prints events; sends `signal` when an event passes `when`, and once more when it says `again`. */
+async function events(args: string[], interrupt?: { when: (event: Event) => boolean; signal: NodeJS.Signals; again?: string }) {
   const child = spawn(process.execPath, [main, ...args, "--json"], {
     env: environment,
     cwd: scratch,
@@ -44,6 +44,7 @@ async function events(args: string[], interrupt?: { when: (event: Event) => bool
   let sent = false;
   child.stderr.on("data", (chunk) => {
     stderr += chunk;
+    if (interrupt?.again && String(chunk).includes(interrupt.again)) child.kill(interrupt.signal);
   });
   const seen: Event[] = [];
   createInterface({ input: child.stdout }).on("line", (line) => {
@@ -126,6 +127,19 @@ describe("a run", () => {
     expect(resumed.seen[0]).toMatchObject({ event: "start", resumed: true });
     expect(resumed.seen.filter(({ event }) => event === "challenger-step").map(({ iteration }) => iteration)).toEqual([2]);
     expect(weights("stopped").equals(weights("whole"))).toBe(true);
+  });
+
+  it("a second Ctrl-C ends at once; resume gives the same weights", async () => {
+    const { code, seen, stderr } = await events(["run", "tiny", "--run", "twice", ...SMALL], {
+      when: (event) => event.event === "phase" && event.iteration === 1 && event.phase === "challenger",
+      signal: "SIGINT",
+      again: "once more ends at once",
+    });
+    expect(code).toBe(130);
+    expect(stderr).toContain("stopped at once");
+    expect(seen.at(-1)).toMatchObject({ event: "phase", iteration: 1, phase: "challenger", state: "start" });
+    expect((await events(["resume", "twice"])).code).toBe(0);
+    expect(weights("twice").equals(weights("whole"))).toBe(true);
   });
 
   it("SIGTERM ends at its deadline, and the run is as resumable as ever", async () => {

@@ -20,7 +20,7 @@ export interface StateSource {
 }
 
 /** Largest state that is copied. */
-const MAX_COPY_BYTES = 4 * 2 ** 30;
+export const MAX_COPY_BYTES = 4 * 2 ** 30;
 /** And the largest share of the memory that is free when no copy was made yet. */
 const MAX_COPY_SHARE = 0.25;
 

@@ -5,7 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { CheckpointError, DataError, EngineError } from "../../util/errors.ts";
 import { type StateCopy, writeStateCopy } from "./checkpoint.ts";
 import { createCpuDevice } from "./device/cpu/device.ts";
-import type { Device } from "./device/types.ts";
+import type { Buffer, Device } from "./device/types.ts";
 import { readModelConfig } from "./hf-config.ts";
 import type { Sequence } from "./packed-batch.ts";
 import { initializeModelDirectory, TrainerCore } from "./trainer-core.ts";
@@ -102,6 +102,27 @@ describe("a snapshot", () => {
     core.dispose();
     expect(frozen.logprobs(DATA)).toEqual(expected);
     frozen.dispose();
+  });
+});
+
+describe("micro-batches", () => {
+  it("of another size give the same logprobs to the bit, and the same gradient up to the order of its sums", () => {
+    const [whole, split] = [TrainerCore.open(device, base), TrainerCore.open(device, base)];
+    const gradient = (core: TrainerCore) => device.download(core.model.weights.gradients as Buffer) as Float32Array;
+    const expected = whole.forward(DATA);
+    whole.backward(expected.map((values) => values.map(() => 0.1)));
+    const parts = DATA.flatMap((datum) => {
+      const logprobs = split.forward([datum]);
+      split.backward(logprobs.map((values) => values.map(() => 0.1)));
+      return logprobs;
+    });
+    expect(parts).toEqual(expected);
+    const [a, b] = [gradient(whole), gradient(split)];
+    const norm = Math.hypot(...a);
+    expect(norm).toBeGreaterThan(0);
+    expect(Math.hypot(...a.map((value, i) => value - b[i])) / norm).toBeLessThan(1e-6);
+    whole.dispose();
+    split.dispose();
   });
 });
 
