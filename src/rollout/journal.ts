@@ -56,7 +56,11 @@ export class RolloutJournal {
     let number = 0;
     forEachIntactLine(this.#file, (line) => {
       if (number++ === 0) this.#started = line === this.#header;
-      else if (this.#started) take(parseRow(line.slice(SUM_LENGTH + 1)));
+      else if (this.#started) {
+        const row = parseRow(line.slice(SUM_LENGTH + 1));
+        if (row === undefined) return false;
+        take(row);
+      }
       return this.#started;
     });
     if (!this.#started) rmSync(this.#file);
@@ -96,8 +100,16 @@ function toWire({ prompt, first, completions }: JournalRow, content: JournalCont
   return { prompt, first, completions: completions.map(completionToWire) };
 }
 
-function parseRow(json: string): JournalRow {
-  const { prompt, first, completions } = JSON.parse(json) as ReturnType<typeof toWire>;
+/** The row of a line; undefined when it is none that `toWire` makes, whatever its checksum says. */
+function parseRow(json: string): JournalRow | undefined {
+  let row: Partial<ReturnType<typeof toWire>> | null;
+  try {
+    row = JSON.parse(json) as typeof row;
+  } catch {
+    return undefined;
+  }
+  const { prompt, first, completions } = row ?? {};
+  if (!isCount(prompt) || !isCount(first) || !Array.isArray(completions) || !completions.every(isCompletion)) return undefined;
   return {
     prompt,
     first,
@@ -108,6 +120,18 @@ function parseRow(json: string): JournalRow {
       logprobs: new Float32Array(fromBase64(logprobs)),
     })),
   };
+}
+
+function isCount(value: unknown): value is number {
+  return Number.isSafeInteger(value) && (value as number) >= 0;
+}
+
+function isCompletion(value: unknown): value is WireCompletion {
+  if (!Array.isArray(value) || typeof value[0] !== "string" || !["stop", "length"].includes(value[1])) return false;
+  const [tokens = "", logprobs = ""] = value.slice(2) as unknown[];
+  if (typeof tokens !== "string" || typeof logprobs !== "string") return false;
+  const bytes = Buffer.byteLength(tokens, "base64");
+  return bytes % 4 === 0 && bytes === Buffer.byteLength(logprobs, "base64");
 }
 
 function toBase64(array: Int32Array | Float32Array): string {

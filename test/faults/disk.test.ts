@@ -32,8 +32,8 @@ function points(sample: number): string[] {
 describe("a disk that fails", () => {
   it.each([
     { code: "ENOSPC", perRun: 24, sample: 24 },
-    { code: "ENOSPC", stays: true, perRun: 24, sample: 8 },
-    { code: "EIO", perRun: 24, sample: 4 },
+    { code: "ENOSPC", stays: true, perRun: 24, sample: 5 },
+    { code: "EIO", perRun: 24, sample: 3 },
     { code: "SHORT", perRun: 400, sample: 200 },
     { code: "SLOW", perRun: 100, sample: 20 },
   ])(

@@ -13,6 +13,8 @@ import { createRun, openRun } from "../../src/store/runs.ts";
 import { verifyRun } from "../../src/store/verify.ts";
 import { ConfigError, DataError } from "../../src/util/errors.ts";
 import { keepSecret, redact } from "../../src/util/secrets.ts";
+import { smallRun } from "./disk-walk.ts";
+import { startRzero } from "./harness.ts";
 
 const root = mkdtempSync(join(tmpdir(), "rzero-verify-"));
 afterAll(() => rmSync(root, { recursive: true, force: true }));
@@ -90,7 +92,7 @@ describe("formats and paths", () => {
 });
 
 describe("secrets and servers", () => {
-  it("a planted key is in no output and no file of failing commands", () => {
+  it("a planted key is in no output and no file of a run or of failing commands", async () => {
     const key = "planted-7f3a9c-key";
     const env = {
       HF_TOKEN: key,
@@ -116,7 +118,14 @@ describe("secrets and servers", () => {
       'x [secret] "[secret]" [secret]',
     );
     run.appendEvent({ event: "warning", message: 'lost a"quoted/key' });
-    expect(readFileSync(run.layout.events, "utf8")).not.toContain("quoted");
+    const { code, stdout, stderr } = await startRzero(root, smallRun(root, "keyed"), env).ended;
+    expect({ code, keyed: (stdout + stderr).includes(key) }).toEqual({ code: 0, keyed: false });
+    const files = readdirSync(root, { recursive: true, withFileTypes: true }).filter((entry) => entry.isFile());
+    expect(files.length).toBeGreaterThan(30);
+    for (const { parentPath, name } of files) {
+      const bytes = readFileSync(join(parentPath, name));
+      expect([name, bytes.includes(key), bytes.includes("quoted")]).toEqual([name, false, false]);
+    }
   });
 
   it.each(["0.0.0.0", "::", "192.168.1.1", "example.org", "127.0.0.1.example.org"])(

@@ -1,7 +1,7 @@
 // What is fuzzed: every parser of files from outside, with sound files to damage and the way to read them, as the program does.
 // `read` may throw only the program's own errors. Runs the compiled program.
 
-import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, symlinkSync, writeFileSync } from "node:fs";
+import { cpSync, existsSync, mkdirSync, readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { parquetWriteBuffer } from "hyparquet-writer";
@@ -19,6 +19,7 @@ import { PHASES } from "../../../dist/store/layout.js";
 import { lockHolder } from "../../../dist/store/lock.js";
 import { listRuns, openRun } from "../../../dist/store/runs.js";
 import { mutateBytes, mutateJson, mutateLines, mutateSafetensors, mutateTemplate } from "./mutate.mjs";
+import { STATE_TARGETS } from "./state-targets.mjs";
 
 const root = join(dirname(fileURLToPath(import.meta.url)), "..", "..", "..");
 const golden = (...path) => join(root, "test", "golden", ...path);
@@ -154,6 +155,7 @@ const tokenizerFiles = [
 
 /** Targets with their share of the cases. */
 export const TARGETS = [
+  ...STATE_TARGETS,
   directory("safetensors", 30, copy(golden("tiny-qwen3"), ["model.safetensors"]), only("model.safetensors"), readAllTensors),
   directory(
     "shards",

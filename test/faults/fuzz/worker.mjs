@@ -6,7 +6,7 @@ import { parentPort, workerData } from "node:worker_threads";
 import { randomOf } from "./mutate.mjs";
 import { TARGETS } from "./targets.mjs";
 
-const OWN = new Set(["ConfigError", "DataError", "CheckpointError", "RunError"]);
+const OWN = new Set(["ConfigError", "DataError", "CheckpointError", "RunError", "Problem"]);
 const MAX_BYTES = 1e9;
 const { name, seed, from, to, shared, dir, mark } = workerData;
 const current = new Int32Array(shared, 0, 2);
