@@ -176,7 +176,7 @@ function readState(dir: string): State {
 function isEntry(entry: FileEntry | undefined): boolean {
   return (
     typeof entry?.file === "string" &&
-    /^[\w.-]+$/.test(entry.file) &&
+    /^[\w.-]{1,100}$/.test(entry.file) &&
     typeof entry.bytes === "number" &&
     typeof entry.sha256 === "string"
   );

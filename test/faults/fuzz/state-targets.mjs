@@ -152,8 +152,15 @@ const BODIES = [
     logprobs: true,
     top_logprobs: 2,
   },
-  { ...SAMPLING, prompt: ["1+1?", "2"], max_tokens: 5, logprobs: 1, echo: true, logit_bias: { 5: 1 } },
-  { ...SAMPLING, prompt: [[1, 2], [3]], max_tokens: 0, stream_options: { include_usage: true }, return_token_ids: true },
+  { ...SAMPLING, prompt: ["1+1?", "2"], max_tokens: 5, logprobs: 1, echo: true, logit_bias: {} },
+  {
+    ...SAMPLING,
+    prompt: [[1, 2], [3]],
+    max_tokens: 0,
+    stream: true,
+    stream_options: { include_usage: true },
+    return_token_ids: true,
+  },
 ];
 async function onceRequest(_, random) {
   const at = random.below(BODIES.length);
