@@ -27,6 +27,7 @@ export { type GrpoLossOptions, grpoLoss } from "./grpo/loss.ts";
 export { challengerRewards } from "./reward/challenger.ts";
 export { solverReward } from "./reward/solver.ts";
 export { runSelfPlay, type SelfPlayOptions } from "./selfplay/run.ts";
+export type { VerifierModule, Verify } from "./selfplay/verifier-types.ts";
 export type { ProgressEvent, RunEvent, RunSummary } from "./store/events.ts";
 export type { RunStore } from "./store/run-store.ts";
 export { createRun, listRuns, openRun } from "./store/runs.ts";

@@ -10,9 +10,30 @@ const answer = z.strictObject({
   policy: z.enum(["math-verify", "mathruler", "exact"]).default("math-verify"),
 });
 
+/** What judges answers: the majority, a user's module, or a checker program in a sandbox. */
+const verifier = z.discriminatedUnion("kind", [
+  z.strictObject({ kind: z.literal("vote") }),
+  z.strictObject({
+    kind: z.literal("module"),
+    /** An ES module that exports `verify(question, answer)`; it runs with all rights of this program. */
+    path: z.string().min(1),
+    /** Time for one answer, in milliseconds. */
+    timeoutMs: z.int().min(1).default(5000),
+    memoryMb: z.int().min(16).default(256),
+  }),
+  z.strictObject({
+    kind: z.literal("program"),
+    /** A script that defines `verify(question, answer)`; absent: the one in the question's `<checker>` mark. */
+    source: z.string().min(1).max(20_000).optional(),
+    timeoutMs: z.int().min(1).default(200),
+    memoryMb: z.int().min(16).default(32),
+  }),
+]);
+
 /** The `domain` section of a configuration; the default is mathematics. */
 export const domainSchema = z.strictObject({
   answer: answer.prefault({}),
+  verifier: verifier.prefault({ kind: "vote" }),
   /**
    * Beginnings that the Challenger's replies are given in turn, for a base that would never begin so; each is as likely as the others. They
    * belong to the prompt: no gradient, and the reply is read with its beginning.

@@ -168,6 +168,8 @@ function withAbsolutePaths(raw: Raw, dir: string): Raw {
     copy.evaluation = { ...copy.evaluation, benches };
   }
   const dataOf = (part: Raw): Raw => ("data" in part ? { ...part, data: anchor(part.data) } : part);
+  if (isRaw(copy.domain) && isRaw(copy.domain.verifier) && "path" in copy.domain.verifier)
+    copy.domain = { ...copy.domain, verifier: { ...copy.domain.verifier, path: anchor(copy.domain.verifier.path) } };
   if (isRaw(copy.anchors)) copy.anchors = dataOf(copy.anchors);
   if (isRaw(copy.guard) && isRaw(copy.guard.heldOut)) copy.guard = { ...copy.guard, heldOut: dataOf(copy.guard.heldOut) };
   if (isRaw(copy.audit) && isRaw(copy.audit.probes)) copy.audit = { ...copy.audit, probes: dataOf(copy.audit.probes) };

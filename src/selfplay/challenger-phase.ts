@@ -18,6 +18,7 @@ import { adamW, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } fr
 import { openJudges, type QuestionJudges } from "./earlier.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 import { type StepFrame, trainPhase } from "./training.ts";
+import { verifyVotes } from "./verify-votes.ts";
 
 /** A posed question with what the gate found before anybody answered it. */
 interface GatedRollout extends PosedRollout {
@@ -77,12 +78,13 @@ async function challengerStep(
   expectQuestions(context, prompt, posed);
   const rollouts = posed.map((rollout) => ({ ...rollout, fault: faultOf(rollout, judges) }));
   const questions = rollouts.filter(({ wellFormed, fault }) => wellFormed && !fault).map(({ question }) => question ?? "");
-  const answered = await answerQuestions(context, solver, questions, {
+  const voted = await answerQuestions(context, solver, questions, {
     answers: options.solverAnswers,
     sampling: options.solverSampling,
     seed: seed("answer"),
     call,
   });
+  const answered = await verifyVotes(context, voted, call);
   const { rewards, faults } = rewardRollouts(context, rollouts, answered, judges);
   const { advantages, zeroVarianceGroups, groups } = advantagesOf(rewards, options);
 

@@ -10,6 +10,7 @@ import type { Phase, Role } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { InterruptedError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
+import type { VerifierPool } from "./verifier-pool.ts";
 
 /** A benchmark with its questions in memory. */
 export interface LoadedBench {
@@ -42,6 +43,8 @@ export interface LoopContext {
   readonly benches: readonly LoadedBench[];
   /** Questions of known answer for the audit of labels; nothing that trains may read them. */
   readonly probes: readonly BenchQuestion[];
+  /** Judges answers in place of the majority, where the recipe has one. */
+  readonly verifier: VerifierPool | undefined;
   /** Human questions of the recipe; empty without any. */
   readonly anchors: readonly BenchQuestion[];
   /** Known truth for reporting; nothing that trains may read it. */

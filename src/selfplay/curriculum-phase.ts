@@ -16,6 +16,7 @@ import { openJudges, type QuestionJudges, readEarlierCurricula, readEarlierTexts
 import { drawExtraVotes } from "./extra-votes.ts";
 import { auditByProbes, chooseProbes, type Probe } from "./probes.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
+import { verifyVotes } from "./verify-votes.ts";
 
 /** One line of the phase's questions.jsonl. */
 export interface PoolRow {
@@ -50,10 +51,11 @@ export async function curriculumPhase(
   const probes = chooseProbes(context, iteration);
   const asked = { posed, probes: probes.map(({ question }) => question) };
   const options = { answers, sampling: solverSampling, seed: seed("answer"), call };
-  const { answered, extra } = await withFrozen(context.solver, async (solver) => {
+  const { majority, extra } = await withFrozen(context.solver, async (solver) => {
     const found = await answerQuestions(context, solver, [...asked.posed, ...asked.probes], options);
-    return { answered: found, extra: await drawExtraVotes(context, solver, found, asked, options) };
+    return { majority: found, extra: await drawExtraVotes(context, solver, found, asked, options) };
   });
+  const answered = await verifyVotes(context, majority, call);
   const pool = rollouts.map((rollout, index) => label(context, { ...rollout, fault: faults[index] }, answered, judges));
   const { verdicts, counts } = filterCurriculum(pool, { ...config.curriculum, ...excludedTexts(context, iteration) });
   const rows = pool.map((labelled, index) => toRow(labelled, verdicts[index], answered.get(labelled.question.text)));

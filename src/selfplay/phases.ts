@@ -18,6 +18,7 @@ import { expectRoom, withRoom } from "./room.ts";
 import type { SelfPlayOptions } from "./run.ts";
 import { setStandpoint, startOf } from "./standpoint.ts";
 import { bestIteration } from "./summary.ts";
+import { openVerifier } from "./verify-votes.ts";
 
 /** Opens base, Challenger and Solver, both policies as the base model. Errors: DataError, EngineError. */
 export async function openContext(options: SelfPlayOptions, rollbacks: Set<string>): Promise<LoopContext> {
@@ -46,6 +47,7 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
       solver,
       benches,
       probes,
+      verifier: openVerifier(config),
       anchors: openAnchors(
         config.anchors?.data,
         benches.flatMap(({ questions }) => questions.map(({ question }) => question)),
@@ -69,7 +71,8 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
 }
 
 /** Frees the models. */
-export async function closeContext({ base, challenger, solver }: LoopContext): Promise<void> {
+export async function closeContext({ base, challenger, solver, verifier }: LoopContext): Promise<void> {
+  await verifier?.close();
   for (const model of new Set([solver, challenger, base])) await model?.dispose();
 }
 
