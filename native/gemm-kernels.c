@@ -3,7 +3,8 @@
 // vector lanes run over columns, never over k. Knows nothing of blocks, packing or threads.
 #include "gemm.h"
 
-#define LINE (64 / 4 / VL) // vectors in a cache line
+#define AHEAD 1024 // bytes of A
+#define LOW_TILE (MR / 2) // tiles no higher than this wait only for B
 
 typedef struct {
   vf low, high; // floats, or without a dot instruction the even and the odd halves of pairs
@@ -52,29 +53,37 @@ INLINE void tile(int format, int mr, int nv, long steps, const cell *a, const vo
   long bytes = format == RZ_INT8 ? 1 : 4, ld_in = t->ld_in, ld_out = t->ld_out;
   const char *b = panels;
   const float *in = t->in;
-  for (int i = 0; i < mr; i++)
-    for (int j = 0; j < nv; j += LINE) {
-      if (t->next_in) __builtin_prefetch(t->next_in + i * ld_in + j * VL, 0);
-      __builtin_prefetch(t->next_out + i * ld_out + j * VL, 1);
-    }
 UNROLL
   for (int i = 0; i < mr; i++)
 UNROLL
     for (int j = 0; j < nv; j++) acc[i][j] = in ? load(in + i * ld_in + j * VL) : (vf){};
-  for (long p = 0; p < steps; p++, b += NR * bytes, a += mr) {
-    operand w[8];
+  // The same steps in three parts, by what they fetch: the sums of the next tile, the following panel, A itself further on. All at
+  // once, before the first step, fetches would hold up the loads behind them.
+  long part[3] = {rz_min(t->next_in ? mr : 0, steps), 0, 0};
+  part[1] = rz_min(t->lines, steps - part[0]), part[2] = steps - part[0] - part[1];
+  for (int s = mr > LOW_TILE ? 0 : 2; s < 3; s++) {
+    const char *ahead = s == 0 ? (const char *)t->next_in : s == 1 ? t->following : (const char *)a + AHEAD;
+    long stride = s == 0 ? ld_in * (long)sizeof(float) : s == 1 ? 128 : mr * (long)sizeof(cell);
+    for (long n = mr > LOW_TILE ? part[s] : steps; n > 0; n--, b += NR * bytes, a += mr) {
+      if (mr > LOW_TILE) {
+        __builtin_prefetch(ahead);
+        __builtin_prefetch(ahead + 64);
+        ahead += stride;
+      }
+      operand w[8];
 UNROLL
-    for (int j = 0; j < nv; j += 2) {
-      __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead);
-      if (bytes * NR > 64) __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead + 64);
-    }
+      for (int j = 0; j < (mr <= LOW_TILE || format == RZ_INT8 ? nv : 0); j += 2) {
+        __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead);
+        if (bytes * NR > 64) __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead + 64);
+      }
 UNROLL
-    for (int j = 0; j < nv; j++) w[j] = as_operand(format, load_b(format, b + j / 2 * panel_step * bytes, j % 2 * VL));
+      for (int j = 0; j < nv; j++) w[j] = as_operand(format, load_b(format, b + j / 2 * panel_step * bytes, j % 2 * VL));
 UNROLL
-    for (int i = 0; i < mr; i++) {
-      operand x = as_operand(format, splat_cell(a + i));
+      for (int i = 0; i < mr; i++) {
+        operand x = as_operand(format, splat_cell(a + i));
 UNROLL
-      for (int j = 0; j < nv; j++) acc[i][j] = multiply_add(format, x, w[j], acc[i][j]);
+        for (int j = 0; j < nv; j++) acc[i][j] = multiply_add(format, x, w[j], acc[i][j]);
+      }
     }
   }
   float *out = t->out;

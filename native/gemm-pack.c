@@ -2,6 +2,8 @@
 // Rows are transposed VL × VL cells at a time in registers. Knows nothing of what is multiplied.
 #include "gemm.h"
 
+#define ROW_AHEAD 64 // floats of a row that are fetched before they are needed
+
 // Lane i: (bf16 of low[i]) | (bf16 of high[i]) << 16.
 INLINE vf zip(vf low, vf high) {
 #if BF16_DOT && VL == 16
@@ -44,6 +46,8 @@ INLINE vf row_cells(int format, rz_source_kind kind, const rz_source *s, long ro
     return load((const float *)(inside ? at : part));
   }
   const float *at = (const float *)s->from + row * s->stride + e;
+  __builtin_prefetch(at + ROW_AHEAD, 0, 2);
+  if (format == RZ_BF16) __builtin_prefetch(at + ROW_AHEAD + 16, 0, 2);
   if (format == RZ_F32) return inside ? load(at) : load_only(at, left);
   return inside ? narrow(load(at), load(at + VL)) : narrow(load_only(at, left), load_only(at + VL, left - VL));
 }
@@ -63,7 +67,11 @@ UNROLL
   if (format == RZ_F32) {
     const float *panel = (const float *)s->from + step / NR * NR * s->stride + step % NR;
 UNROLL
-    for (int r = 0; r < VL; r++) t[r] = load(panel + (row + rz_min(r, count - 1)) * NR);
+    for (int r = 0; r < VL; r++) {
+      const float *at = panel + (row + rz_min(r, count - 1)) * NR;
+      __builtin_prefetch(at + 2 * NR * s->stride);
+      t[r] = load(at);
+    }
     return;
   }
   // A panel holds pairs along the weight's rows; wanted are pairs along its columns.
@@ -72,6 +80,8 @@ UNROLL
 UNROLL
   for (int r = 0; r < VL; r += 2) {
     const float *at = panel + (row + rz_min(r, count - 1)) / 2 * NR;
+    __builtin_prefetch(at + 2 * NR * height);
+    __builtin_prefetch(at + 2 * NR * height + VL);
     vf a = load(at), b = load(at + VL);
     vu even = (vu)SHUFFLE(a, b, EVEN), odd = (vu)SHUFFLE(a, b, ODD);
     t[r] = (vf)((even & 0xffff) | odd << 16);
@@ -122,16 +132,22 @@ INLINE vf column_cells(int format, const rz_source *s, long column, long step, l
   return zip(low, high);
 }
 
-// Steps go by sixteen, so that both what is read and what is written runs along lines.
+// Line by line as the source lies: each tile is written on where the line before left it.
 INLINE void pack_columns(int format, cell *to, long distance, long ld, long width, const rz_source *s, long row, long count, long first,
                          long steps) {
-  for (long p0 = 0; p0 < steps; p0 += 16) {
-    long p1 = rz_min(p0 + 16, steps);
-    cell *tile = to;
+  long ahead = s->stride * 4;
+  for (long p = 0; p < steps; p++) {
+    const float *line = (const float *)s->from + (first + p) * (format == RZ_BF16 ? 2 : 1) * s->stride + row;
+    cell *tile = to + p * ld;
     for (long i = 0; i < count; i += width, tile += distance) {
+      __builtin_prefetch(line + i + ahead);
+      __builtin_prefetch(line + i + ahead + (format == RZ_BF16 ? s->stride : 16));
       long here = rz_min(width, count - i);
-      for (long p = p0; p < p1; p++)
-        for (long q = 0; q < here; q += VL) store(tile + p * ld + q, column_cells(format, s, row + i + q, first + p, here - q));
+      if (here >= width && width == NR) {
+        store(tile, column_cells(format, s, row + i, first + p, VL)), store(tile + VL, column_cells(format, s, row + i + VL, first + p, VL));
+        continue;
+      }
+      for (long q = 0; q < here; q += VL) store(tile + q, column_cells(format, s, row + i + q, first + p, here - q));
     }
   }
 }

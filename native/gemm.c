@@ -1,17 +1,20 @@
 // The three matrix products of a linear layer: y = x·wᵀ, dx = dy·w, dw += dyᵀ·x, all as C[M,N] (+)= A[M,K]·B[K,N].
 // Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain where it was
 // left, so tiling, row count and threads cannot change a bit.
-// Loops from the outside, after BLIS: columns, rows, blocks of k (A packed, in L2), panels of B (in L1), tiles of A. Between blocks of k
-// sums wait in scratch, tile by tile: rows of C are often a power of two apart, which caches hold badly.
+// Loops from the outside, after BLIS: columns, rows, blocks of k (A packed, in L2), panels of B, tiles of A. Tiles and panels stream from
+// L2 through L1, fetched ahead. Between blocks of k sums wait in scratch, tile by tile: rows of C are often a power of two apart, which
+// caches hold badly.
 #include "gemm.h"
 
-#define KC 256 // steps per block: a panel of KC · NR cells stays in L1 beside a tile of A
+#define KC 1024 // steps per block: where a tile ends, the multipliers wait for its sums, so blocks are long
+#define LONGEST 2048 // steps whose B is packed at once
+#define A_STEPS (9 * 1024) // tiles × steps of packed A: MR times as many cells, half of L2
+#define TILES 18 // of packed A, at most
+#define B_CELLS (1L << 20) // packed B, unless a column of panels is longer
+#define NC 512 // columns of packed B, at least
 #define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
 #define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
-#define LONGEST 2048 // steps whose B is packed at once
-#define MC (18 * MR) // rows of packed A
-#define NC 512 // columns of packed B
-#define NC_PACKED 1024 // columns between packings of A, when B is packed already
+#define NC_SUMS 1024 // columns whose sums wait in scratch
 
 typedef struct {
   rz_context *ctx;
@@ -104,19 +107,20 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
   const product *g = b->g;
   float *c = g->c + b->i0 * g->n + j, *sums = b->sums + (j - b->j0) * b->rows;
   int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
-  long share = following ? (b->steps * NR * 4 / b->tiles + 63) / 64 * 64 : 0;
-  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR};
   int streams = g->panels && g->m <= FEW_ROWS;
+  long lines = following ? (b->steps * NR * 4 / b->tiles + 127) / 128 : 0;
+  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR};
   const cell *a = b->a;
   long height = b->height;
   for (long at = 0, i = 0; at < b->tiles; at++, i += height) {
     if (at > 0) a += tile_distance(b, height);
     height = b->height - (at >= b->high);
-    for (long line = at * share; line < (at + 1) * share; line += 64) __builtin_prefetch(following + line, 0, 2);
-    float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
     t.ahead = streams && at == 0 ? AHEAD : 0;
-    t.in = loads ? in : NULL, t.next_in = loads ? in + height * t.ld_in : NULL;
-    t.out = out, t.next_out = out + height * t.ld_out;
+    t.following = t.ahead ? (const char *)panel + AHEAD : following + at * lines * 128;
+    t.lines = t.ahead && g->format != RZ_INT8 ? b->steps : lines;
+    float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
+    const float *next = at + 1 < b->tiles ? in + height * t.ld_in : b->load ? c + NR : sums + b->rows * NR;
+    t.in = loads ? in : NULL, t.next_in = loads ? next : NULL, t.out = out;
     run_tile(b, a, panel, panel_step, j, width, height, &t);
   }
 }
@@ -207,17 +211,20 @@ static int run_product(product *g) {
   long longest = rz_round_up(g->panels ? g->steps : LONGEST, NR), parts = (g->steps + longest - 1) / longest;
   g->longest = rz_round_up((g->steps + parts - 1) / parts, NR);
   long blocks = (g->longest + KC - 1) / KC;
-  g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = MC, g->nc = g->panels ? NC_PACKED : NC;
+  g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = rz_min(A_STEPS / g->kc, TILES) * MR;
+  g->nc = g->panels ? g->n : B_CELLS / g->longest > NC ? B_CELLS / g->longest / NR * NR : NC;
+  if (blocks > 1) g->nc = rz_min(g->nc, NC_SUMS);
   // Few rows: nothing in L1 is worth coming back to, B is streamed as it lies. Int8 sums are scaled once, so never cut.
   if (g->format == RZ_INT8 || (g->m <= FEW_ROWS && g->panels)) {
     g->kc = g->longest;
-    g->mc = rz_min(MC, (MC * KC / g->kc + 1) * MR), g->nc = g->n;
+    g->mc = A_STEPS / g->kc < FEW_ROWS / MR ? FEW_ROWS : rz_min(A_STEPS / g->kc, TILES) * MR;
+    g->nc = g->n;
   }
   cut(g);
   long mc = rz_min(rz_round_up(g->row_step, MR), g->mc), nc = rz_min(g->col_step, g->nc);
   g->a_cells = rz_round_up(mc * g->kc + (mc / MR + 2) * VL + VL, 16);
   g->b_cells = g->panels ? 0 : g->row_step <= g->mc ? g->kc * NR : rz_round_up(nc, NR) / NR * panel_distance(g->longest);
-  g->c_cells = g->longest > g->kc ? mc * nc : 0;
+  g->c_cells = g->longest > g->kc ? mc * rz_round_up(nc, NR) : 0;
   if (rz_reserve(g->ctx, (size_t)(g->a_cells + g->b_cells + g->c_cells) * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   long row_items = (g->m + g->row_step - 1) / g->row_step;
   rz_parallel(g->ctx, run_item, g, row_items * g->col_items, 2.0 * (double)g->m * (double)g->n * (double)g->k / 16);

@@ -17,12 +17,14 @@
 
 typedef float cell; // 32 bits that only ever move through vectors
 
-// out[height, columns] = (in ? in : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. next_in and next_out, where the
-// next tile reads and writes, are fetched ahead.
+// out[height, columns] = (in ? in : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. Fetched ahead on
+// the way: next_in, from where the next tile is loaded, or NULL; and 128 · `lines` bytes from `following` on.
 typedef struct {
   const float *in, *next_in;
-  float *out, *next_out;
+  float *out;
   long ld_in, ld_out;
+  const char *following;
+  long lines;
   long ahead; // bytes by which panels are fetched ahead while they are read: where they come from memory, else 0
 } rz_tile;
 typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, const rz_tile *tile);
