@@ -4,7 +4,7 @@
 #include "gemm.h"
 
 #define AHEAD 1024 // bytes of A
-#define LOW_TILE (MR / 2) // tiles no higher than this wait only for B
+#define LOW_TILE (MR / 2) // tiles no higher than this, and int8, fetch only B ahead
 
 typedef struct {
   vf low, high; // floats, or without a dot instruction the even and the odd halves of pairs
@@ -59,20 +59,20 @@ UNROLL
     for (int j = 0; j < nv; j++) acc[i][j] = in ? load(in + i * ld_in + j * VL) : (vf){};
   // The same steps in three parts, by what they fetch: the sums of the next tile, the following panel, A itself further on. All at
   // once, before the first step, fetches would hold up the loads behind them.
+  int far = mr > LOW_TILE && format != RZ_INT8;
   long part[3] = {rz_min(t->next_in ? mr : 0, steps), 0, 0};
   part[1] = rz_min(t->lines, steps - part[0]), part[2] = steps - part[0] - part[1];
-  for (int s = mr > LOW_TILE ? 0 : 2; s < 3; s++) {
+  for (int s = far ? 0 : 2; s < 3; s++) {
     const char *ahead = s == 0 ? (const char *)t->next_in : s == 1 ? t->following : (const char *)a + AHEAD;
     long stride = s == 0 ? ld_in * (long)sizeof(float) : s == 1 ? 128 : mr * (long)sizeof(cell);
-    for (long n = mr > LOW_TILE ? part[s] : steps; n > 0; n--, b += NR * bytes, a += mr) {
-      if (mr > LOW_TILE) {
+    for (long n = far ? part[s] : steps; n > 0; n--, b += NR * bytes, a += mr) {
+      if (far) {
         __builtin_prefetch(ahead);
         __builtin_prefetch(ahead + 64);
         ahead += stride;
       }
       operand w[8];
-UNROLL
-      for (int j = 0; j < (mr <= LOW_TILE || format == RZ_INT8 ? nv : 0); j += 2) {
+      for (int j = 0; j < (far ? 0 : nv); j += 2) {
         __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead);
         if (bytes * NR > 64) __builtin_prefetch(b + j / 2 * panel_step * bytes + t->ahead + 64);
       }

@@ -141,7 +141,8 @@ INLINE void pack_columns(int format, cell *to, long distance, long ld, long widt
     cell *tile = to + p * ld;
     for (long i = 0; i < count; i += width, tile += distance) {
       __builtin_prefetch(line + i + ahead);
-      __builtin_prefetch(line + i + ahead + (format == RZ_BF16 ? s->stride : 16));
+      if (format == RZ_BF16) __builtin_prefetch(line + i + ahead + s->stride);
+      else if (width > 16) __builtin_prefetch(line + i + ahead + 16);
       long here = rz_min(width, count - i);
       if (here >= width && width == NR) {
         store(tile, column_cells(format, s, row + i, first + p, VL)), store(tile + VL, column_cells(format, s, row + i + VL, first + p, VL));

@@ -117,7 +117,7 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
     height = b->height - (at >= b->high);
     t.ahead = streams && at == 0 ? AHEAD : 0;
     t.following = t.ahead ? (const char *)panel + AHEAD : following + at * lines * 128;
-    t.lines = t.ahead && g->format != RZ_INT8 ? b->steps : lines;
+    t.lines = t.ahead ? b->steps : lines;
     float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
     const float *next = at + 1 < b->tiles ? in + height * t.ld_in : b->load ? c + NR : sums + b->rows * NR;
     t.in = loads ? in : NULL, t.next_in = loads ? next : NULL, t.out = out;
@@ -190,7 +190,7 @@ static void cut(product *g) {
   for (long r = 1; r <= most && r <= rows; r++)
     for (long c = 1; c <= most / r && c <= cols; c++) {
       double high = (double)((rows + r - 1) / r * MR), wide = (double)((cols + c - 1) / c);
-      double item = high * wide + pack * (high * (double)((long)wide * NR / g->nc + 1) + (g->panels ? 0 : wide * NR));
+      double item = high * wide + pack * (high * (double)(((long)wide * NR - 1) / g->nc + 1) + (g->panels ? 0 : wide * NR));
       double time = item * ((double)((r * c + threads - 1) / threads) + 0.2);
       if (best > 0 && time >= best) continue;
       best = time, g->row_step = (rows + r - 1) / r * MR, g->col_step = (cols + c - 1) / c * NR;
