@@ -87,7 +87,7 @@ export function grpoSequenceLoss(
     const logRatio = logprobs[t] - samplingLogprobs[t];
     const policy = policyOf(t);
     const kl = referenceLogprobs ? k3(referenceLogprobs[t] - logprobs[t]) : NO_KL;
-    dLogprobs[t] = weight * (policy.derivative + options.klWeight * kl.derivative);
+    dLogprobs[t] = policy.gradient + weight * options.klWeight * kl.derivative;
     if (entropyWeight !== 0) {
       const entropy = entropySurrogate(logprobs[t], entropyBaseline);
       dLogprobs[t] += weight * entropyWeight * entropy.derivative;
@@ -105,22 +105,32 @@ export function grpoSequenceLoss(
   return { loss: metrics.policyLoss + options.klWeight * metrics.kl + bonus, metrics };
 }
 
-/** The policy loss of token t of a sequence, with its derivative by that token's logprob. */
+/** Policy loss of a token before its weight, and the gradient of the sequence's weighted loss by that token's logprob. */
+type WeightedPolicyLoss = TokenPolicyLoss & { readonly gradient: number };
+
+/** The policy loss of token t of a sequence. */
 function policyLossOf(
   logprobs: ArrayLike<number>,
   { weights, advantages, samplingLogprobs }: LossFields,
   options: GrpoLossOptions,
-): (t: number) => TokenPolicyLoss {
+): (t: number) => WeightedPolicyLoss {
   const { loss = "ppo" } = options;
-  if (loss === "cispo") return (t) => cispoLoss(logprobs[t] - samplingLogprobs[t], logprobs[t], advantages[t], options);
-  if (loss === "ppo") return (t) => policyLoss(logprobs[t] - samplingLogprobs[t], advantages[t], options);
+  if (loss !== "gspo")
+    return (t) => {
+      const logRatio = logprobs[t] - samplingLogprobs[t];
+      const policy =
+        loss === "cispo"
+          ? cispoLoss(logRatio, logprobs[t], advantages[t], options)
+          : policyLoss(logRatio, advantages[t], options);
+      return { ...policy, gradient: weights[t] * policy.derivative };
+    };
   const { mean, tokens } = sequenceLogRatio(logprobs, samplingLogprobs, weights);
   const each = Array.from({ length: weights.length }, (_, t) =>
     policyLoss(mean, weights[t] === 0 ? 0 : advantages[t], { ...options, clipDual: 0 }),
   );
   // d(log s)/d training_t = 1 / tokens, for every token's loss: the weighted sum of the derivatives is shared out evenly.
   const slope = each.reduce((sum, { derivative }, t) => sum + weights[t] * derivative, 0) / tokens;
-  return (t) => ({ ...each[t], derivative: slope / weights[t] });
+  return (t) => ({ ...each[t], gradient: slope });
 }
 
 /**

@@ -36,7 +36,6 @@ function checkLines(marker: JsonObject, where: string): void {
 
 function checkBenches(value: unknown, where: string): void {
   const benches = list(value, where);
-  if (benches.length === 0) throw new DataError(`${where}: expected at least one benchmark, got none.`);
   for (const [index, item] of benches.entries()) {
     const bench = expectObject(item, `${where}[${index}]`);
     if (typeof bench.name !== "string") throw new DataError(`${where}[${index}]: expected a name, got ${preview(bench.name)}.`);
