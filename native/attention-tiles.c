@@ -105,25 +105,7 @@ UNROLL
 INLINE void transposed(vf x[VL], const key_group *g, int bf16) {
 UNROLL
   for (int i = 0; i < VL; i++) x[i] = load_wide(row_of(g, i), 0, bf16);
-UNROLL
-  for (int q = 0; q < VL; q += 4) { // x[q + c] holds, in lane block b, element 4 b + c of keys q to q + 3
-    vf a = LOW(x[q], x[q + 1]), b = HIGH(x[q], x[q + 1]), c = LOW(x[q + 2], x[q + 3]), d = HIGH(x[q + 2], x[q + 3]);
-    x[q] = LOW2(a, c), x[q + 1] = HIGH2(a, c), x[q + 2] = LOW2(b, d), x[q + 3] = HIGH2(b, d);
-  }
-#if VL == 16
-UNROLL
-  for (int c = 0; c < 4; c++) {
-    vf a = BLOCKS01(x[c], x[c + 4]), b = BLOCKS01(x[c + 8], x[c + 12]);
-    vf d = BLOCKS23(x[c], x[c + 4]), e = BLOCKS23(x[c + 8], x[c + 12]);
-    x[c] = BLOCKS02(a, b), x[c + 4] = BLOCKS13(a, b), x[c + 8] = BLOCKS02(d, e), x[c + 12] = BLOCKS13(d, e);
-  }
-#elif VL == 8
-UNROLL
-  for (int c = 0; c < 4; c++) {
-    vf a = x[c], b = x[c + 4];
-    x[c] = SHUFFLE(a, b, 0, 1, 2, 3, 8, 9, 10, 11), x[c + 4] = SHUFFLE(a, b, 4, 5, 6, 7, 12, 13, 14, 15);
-  }
-#endif
+  transpose(x);
 }
 
 INLINE key_group whole_group(const char *next, long bytes) {

@@ -2,7 +2,6 @@
 // one scale per output row. Knows nothing of the products.
 #include "gemm.h"
 
-int rz_vector_width(void) { return VL; }
 int rz_has_bf16_dot(void) { return BF16_DOT; }
 
 size_t rz_packed_bytes(long out, long in, int format) {

@@ -43,7 +43,6 @@ RZ_EXPORT void rz_from_bf16(rz_context *ctx, float *dst, const uint16_t *src, lo
 
 // --- matrix products (gemm.c, gemm-weight.c, peak.c); formats as `WeightFormat` in types.ts ---
 enum { RZ_F32 = 0, RZ_BF16 = 1, RZ_INT8 = 2 };
-RZ_EXPORT int rz_vector_width(void); // floats per register
 RZ_EXPORT int rz_has_bf16_dot(void); // whether bf16 products run on an instruction of their own
 RZ_EXPORT size_t rz_packed_bytes(long out, long in, int format);
 RZ_EXPORT void rz_pack_weight(rz_context *ctx, void *packed, const void *w, long out, long in, int format, int from_bf16);

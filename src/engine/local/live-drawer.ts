@@ -3,7 +3,7 @@
 
 import type { SamplingParams } from "../types.ts";
 import type { Buffer, Device } from "./device/types.ts";
-import { type DrawBuffers, samplePart } from "./sampling.ts";
+import { boundedTopK, type DrawBuffers, drawBuffers, samplePart } from "./sampling.ts";
 import type { LogitsPart } from "./step-rows.ts";
 
 /** The likeliest tokens of a row, likeliest first (ties: lowest id), with raw logprobs. */
@@ -38,18 +38,7 @@ export class LiveDrawer {
     this.#uniforms = new Float32Array(capacity);
     this.#topK = new Int32Array(capacity);
     this.#forced = new Int32Array(capacity);
-    const float = () => device.alloc("f32", capacity);
-    const int = () => device.alloc("i32", capacity);
-    this.#buffers = {
-      temperature: float(),
-      topK: int(),
-      topP: float(),
-      uniforms: float(),
-      forced: int(),
-      tokens: int(),
-      logprobs: float(),
-      lse: float(),
-    };
+    this.#buffers = { ...drawBuffers(device, capacity), lse: device.alloc("f32", capacity) };
   }
 
   /** How row `row` is drawn; `forced` is the token to take instead of drawing, or -1. */
@@ -57,7 +46,7 @@ export class LiveDrawer {
     // A forced row needs no distribution: greedy is the cheapest.
     this.#temperature[row] = forced >= 0 ? 0 : temperature;
     this.#topP[row] = forced >= 0 ? 1 : topP;
-    this.#topK[row] = forced >= 0 || topK >= this.#vocabSize ? 0 : topK;
+    this.#topK[row] = forced >= 0 ? 0 : boundedTopK(topK, this.#vocabSize);
     this.#uniforms[row] = uniform;
     this.#forced[row] = forced;
   }

@@ -28,6 +28,26 @@ export function checkSamplingParams(params: SamplingParams, vocabSize: number): 
 /** What the sampling op reads and writes, one entry per output. */
 export type DrawBuffers = Record<"temperature" | "topK" | "topP" | "uniforms" | "forced" | "tokens" | "logprobs", Buffer>;
 
+/** Buffers for `capacity` outputs. Errors: EngineError when memory is short. */
+export function drawBuffers(device: Device, capacity: number): DrawBuffers {
+  const float = () => device.alloc("f32", capacity);
+  const int = () => device.alloc("i32", capacity);
+  return {
+    temperature: float(),
+    topK: int(),
+    topP: float(),
+    uniforms: float(),
+    forced: int(),
+    tokens: int(),
+    logprobs: float(),
+  };
+}
+
+/** A token id is below the vocabulary size, so a larger k keeps everything, as 0 does. */
+export function boundedTopK(topK: number, vocabSize: number): number {
+  return topK >= vocabSize ? 0 : topK;
+}
+
 /** Draws the tokens of one part of the outputs. */
 export function samplePart(device: Device, all: DrawBuffers, { logits, first, count }: LogitsPart, vocabSize: number): void {
   const part = (buffer: Buffer): Buffer => (first === 0 ? buffer : device.view(buffer, first, count));
@@ -60,21 +80,9 @@ export class TokenDrawer {
     this.#vocabSize = vocabSize;
     this.uniforms = new Float32Array(capacity);
     this.forced = new Int32Array(capacity);
-    const float = () => device.alloc("f32", capacity);
-    const int = () => device.alloc("i32", capacity);
-    this.#buffers = {
-      temperature: float(),
-      topK: int(),
-      topP: float(),
-      uniforms: float(),
-      forced: int(),
-      tokens: int(),
-      logprobs: float(),
-    };
-    // A token id is below the vocabulary size, so a larger k keeps everything, as 0 does.
-    const topK = params.topK >= vocabSize ? 0 : params.topK;
+    this.#buffers = drawBuffers(device, capacity);
     device.upload(this.#buffers.temperature, new Float32Array(capacity).fill(params.temperature));
-    device.upload(this.#buffers.topK, new Int32Array(capacity).fill(topK));
+    device.upload(this.#buffers.topK, new Int32Array(capacity).fill(boundedTopK(params.topK, vocabSize)));
     device.upload(this.#buffers.topP, new Float32Array(capacity).fill(params.topP));
   }
 

@@ -24,7 +24,6 @@ export interface Kernels {
   readonly fromBf16: Native;
   readonly toBf16In: (ctx: number, to: number, from: Float32Array, count: number) => void;
   readonly fromBf16Out: (ctx: number, to: Float32Array, from: number, count: number) => void;
-  readonly vectorWidth: Native;
   readonly hasBf16Dot: Native;
   readonly packedBytes: Native;
   readonly packWeight: Native;
@@ -80,7 +79,6 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   fromBf16: ["rz_from_bf16", "V", "PPPI"],
   toBf16In: ["rz_to_bf16", "V", "PPAI"],
   fromBf16Out: ["rz_from_bf16", "V", "PAPI"],
-  vectorWidth: ["rz_vector_width", "J", ""],
   hasBf16Dot: ["rz_has_bf16_dot", "J", ""],
   packedBytes: ["rz_packed_bytes", "I", "IIJ"],
   packWeight: ["rz_pack_weight", "V", "PPPIIJJ"],
