@@ -11,8 +11,6 @@ export interface Rational {
 export const MAX_BITS = 8192;
 const LIMIT = 1n << BigInt(MAX_BITS);
 
-/** 0. */
-export const ZERO: Rational = { numerator: 0n, denominator: 1n };
 /** 1. */
 export const ONE: Rational = { numerator: 1n, denominator: 1n };
 
@@ -26,11 +24,6 @@ export function rational(numerator: bigint, denominator: bigint): Rational | und
 /** a + b. */
 export function add(a: Rational, b: Rational): Rational | undefined {
   return rational(a.numerator * b.denominator + b.numerator * a.denominator, a.denominator * b.denominator);
-}
-
-/** −a. */
-export function negate(a: Rational): Rational {
-  return { numerator: -a.numerator, denominator: a.denominator };
 }
 
 /** a · b. */

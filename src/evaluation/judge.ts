@@ -3,8 +3,8 @@
 // A judge that fails is counted, not fatal: an evaluation does not depend on another's server.
 // Departure from the released code: there a judge re-grades failures only, with the two answers swapped.
 
-import { createHash } from "node:crypto";
 import { ConfigError, errorText } from "../util/errors.ts";
+import { sha256 } from "../util/files.ts";
 
 /** Where the judge is. */
 export interface JudgeSettings {
@@ -46,9 +46,7 @@ export function judgeSettings(url: string, model: string, env: NodeJS.ProcessEnv
 
 /** The name of a pair under which its verdict is kept. */
 export function pairKey({ model }: Pick<JudgeSettings, "model">, { question, truth, predicted }: JudgedPair): string {
-  return createHash("sha256")
-    .update(JSON.stringify([model, question, truth, predicted]))
-    .digest("hex");
+  return sha256(JSON.stringify([model, question, truth, predicted]));
 }
 
 /** Verdicts on pairs, in order; `on` hears of each as it comes. Never throws for what the server does. */

@@ -5,6 +5,7 @@ import { createHash } from "node:crypto";
 import { createReadStream, existsSync, readdirSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../util/errors.ts";
+import { sha256 } from "../util/files.ts";
 import { expectObject, readJsonFile } from "../util/json.ts";
 
 /** SHA-256 in hex. */
@@ -58,7 +59,7 @@ function adapterNumbers(dir: string): NamedHash[] {
   const file = join(dir, "adapter_config.json");
   if (!existsSync(file)) return [];
   const { base_model_name_or_path: _, ...numbers } = expectObject(readJsonFile(file, 1 << 20), file);
-  return [{ name: "adapter_config.json", hash: createHash("sha256").update(JSON.stringify(numbers)).digest("hex") }];
+  return [{ name: "adapter_config.json", hash: sha256(JSON.stringify(numbers)) }];
 }
 
 interface NamedHash {
@@ -77,7 +78,5 @@ async function hashFiles(dir: string, names: readonly string[]): Promise<NamedHa
 }
 
 function hashLines(hashes: readonly NamedHash[]): string {
-  return createHash("sha256")
-    .update(hashes.map(({ name, hash }) => `${hash}  ${name}\n`).join(""))
-    .digest("hex");
+  return sha256(hashes.map(({ name, hash }) => `${hash}  ${name}\n`).join(""));
 }

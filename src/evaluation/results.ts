@@ -1,10 +1,10 @@
 // The result of an evaluation as a file: what was measured (weights, data, settings, each by its hash), the scores, and every question's
 // answers, so that two results can be compared question by question later. Knows no engine.
 
-import { createHash } from "node:crypto";
 import type { BenchScore } from "../store/events.ts";
 import { expectObject, type JsonObject, preview, readJson } from "../store/jsonl.ts";
 import { DataError } from "../util/errors.ts";
+import { sha256 } from "../util/files.ts";
 import type { GradedAnswer } from "./grading.ts";
 import type { JudgeVerdict } from "./judge.ts";
 import type { Benchmark } from "./load.ts";
@@ -109,7 +109,7 @@ export function fingerprintOf(
   rzero: string,
 ): string {
   const parts = [rzero, modelHash, benches.map(({ sha256, plan }) => [sha256, plan.samples, plan.temperature]), settings];
-  return createHash("sha256").update(JSON.stringify(parts)).digest("hex");
+  return sha256(JSON.stringify(parts));
 }
 
 /** Puts one benchmark's result together. */
