@@ -9,7 +9,7 @@ import type { JsonObject } from "../store/jsonl.ts";
 import type { PhaseLayout } from "../store/layout.ts";
 import { type LoopContext, seedFor, withFrozen, withFrozenBase } from "./context.ts";
 import { sampleJournalled } from "./journalled.ts";
-import { withRoom } from "./room.ts";
+import { writeRows } from "./room.ts";
 
 /** Scores the Solver as it stands; iteration 0 is the base model, with the elicitation line where the recipe asks for it. */
 export async function evaluationPhase(context: LoopContext, iteration: number, files: PhaseLayout): Promise<JsonObject> {
@@ -22,8 +22,7 @@ export async function evaluationPhase(context: LoopContext, iteration: number, f
     return reference ? { solver, forcedPrefix: await score(sampler, "forced-prefix") } : { solver };
   };
   const scores = iteration === 0 ? await withFrozenBase(context, lines) : await withFrozen(context.solver, lines);
-  const bytes = JSON.stringify(rows).length;
-  await withRoom(context, { what: "graded answers", dir: files.dir, bytes }, () => context.store.writeJsonl(files.answers, rows));
+  await writeRows(context, "graded answers", files.answers, rows);
   return scores;
 }
 

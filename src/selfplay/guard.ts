@@ -15,7 +15,7 @@ import { readCurriculum } from "./earlier.ts";
 import { answerHeldOut, type HeldOutAnswers, type HeldOutRow } from "./guard-answers.ts";
 import { brokenRules, chooseBest, decide, type GuardEntry, isHealthy } from "./guard-rules.ts";
 import { guardReports, predecessor } from "./guard-state.ts";
-import { withRoom } from "./room.ts";
+import { writeRows } from "./room.ts";
 
 /** Measures an iteration, judges it and decides; the report is the phase's marker. Errors: RunError, InterruptedError, DataError. */
 export async function guardPhase(context: LoopContext, iteration: number, files: PhaseLayout): Promise<JsonObject> {
@@ -23,8 +23,7 @@ export async function guardPhase(context: LoopContext, iteration: number, files:
   const questions = heldOutQuestions(context);
   const answered = await answerHeldOut(context, iteration, questions);
   const rows = [...(answered.base?.rows ?? []).map((row) => ({ ...row, iteration: 0 })), ...answered.solver.rows];
-  const bytes = JSON.stringify(rows).length;
-  await withRoom(context, { what: "held-out answers", dir: files.dir, bytes }, () => store.writeJsonl(files.answers, rows));
+  await writeRows(context, "held-out answers", files.answers, rows);
 
   const earlier = guardReports(store, iteration - 1);
   const untouched = untouchedQuestions(context, iteration, questions);

@@ -35,12 +35,22 @@ export async function withRoom<T>(context: LoopContext, need: Need, work: () => 
   }
 }
 
+/** Writes rows as JSON Lines, waiting for room if need be; `what` is for people. Errors: as withRoom. */
+export async function writeRows(context: LoopContext, what: string, file: string, rows: readonly unknown[]): Promise<void> {
+  const need = {
+    what,
+    dir: dirname(file),
+    // Asked for only when there was no room.
+    get bytes() {
+      return JSON.stringify(rows).length;
+    },
+  };
+  await withRoom(context, need, () => context.store.writeJsonl(file, rows));
+}
+
 /** Waits until the disk has what a phase will write. Errors: RunError, InterruptedError. */
 export async function expectRoom(context: LoopContext, need: Need): Promise<void> {
-  if (freeBytes(need.dir) >= need.bytes + MARGIN_BYTES) return;
-  const wait = new Wait(context, need);
-  await wait.untilRoom();
-  wait.end();
+  if (freeBytes(need.dir) < need.bytes + MARGIN_BYTES) await waitForRoom(context, need);
 }
 
 /** Waits for room after a write that was given up. Errors: RunError, InterruptedError. */

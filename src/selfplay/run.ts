@@ -19,7 +19,7 @@ import { guardPhase } from "./guard.ts";
 import { guardStopped } from "./guard-state.ts";
 import { closeContext, openContext, phase } from "./phases.ts";
 import { Restart } from "./restart.ts";
-import { withRoom } from "./room.ts";
+import { withRoom, writeRows } from "./room.ts";
 import { phaseSteps, reasonToStop } from "./schedule.ts";
 import { solverPhase } from "./solver-phase.ts";
 import { summarise } from "./summary.ts";
@@ -100,8 +100,7 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
     const anchors = anchorRows(context, iteration, made.metrics.kept);
     const rows = [...made.rows, ...anchors];
     const metrics = { ...made.metrics, ...(anchors.length > 0 ? { anchors: anchors.length } : {}) };
-    const need = { what: "the curriculum", dir: files.dir, bytes: JSON.stringify(rows).length };
-    await withRoom(context, need, () => context.store.writeJsonl(files.questions, rows));
+    await writeRows(context, "the curriculum", files.questions, rows);
     context.emit({ event: "curriculum", iteration, metrics });
     return { ...metrics };
   });
