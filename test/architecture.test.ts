@@ -39,6 +39,11 @@ const WRONG: [file: string, imported: string][] = [
   ["src/server/b.ts", "../cli/output.ts"],
   ["src/selfplay/c.ts", "../server/http.ts"],
   ["src/engine/b.ts", "../server/http.ts"],
+  ["src/dashboard/a.ts", "../engine/types.ts"],
+  ["src/dashboard/b.ts", "../selfplay/run.ts"],
+  ["src/dashboard/c.ts", "../cli/output.ts"],
+  ["src/selfplay/d.ts", "../dashboard/api.ts"],
+  ["src/server/c.ts", "../dashboard/api.ts"],
 ];
 
 /** Files that keep it. */
@@ -54,6 +59,10 @@ const RIGHT: [file: string, imported: string][] = [
   ["src/cli/r.ts", "../engine/create.ts"],
   ["src/server/r.ts", "../engine/types.ts"],
   ["src/cli/s.ts", "../server/openai.ts"],
+  ["src/dashboard/r.ts", "../store/run-store.ts"],
+  ["src/dashboard/s.ts", "../server/http.ts"],
+  ["src/dashboard/t.ts", "../selfplay/guard-rules.ts"],
+  ["src/cli/t.ts", "../dashboard/server.ts"],
 ];
 
 function lint(): Set<string> {
