@@ -238,12 +238,28 @@ export interface ChatMessage {
   readonly content: string;
 }
 
+/** A low-rank adapter to train: y = x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ. */
+export interface AdapterOptions {
+  readonly rank: number;
+  readonly alpha: number;
+  /** Which weights of every layer get one, by the last part of their names, e.g. `q_proj`. */
+  readonly targets: readonly string[];
+  /** Seed of fresh values. */
+  readonly seed: number;
+}
+
+/** What a trainer trains. */
+export interface TrainerOptions {
+  /** `none`: the whole model; default: as the engine is configured. */
+  readonly adapter?: AdapterOptions | "none";
+}
+
 /** What `createEngine` returns: opens models of one kind. */
 export interface Engine {
   /** Opens frozen weights. `dir` is a Hugging Face model directory or a PEFT adapter that names its base, here and below. */
   openSnapshot(dir: string, options?: SnapshotOptions): Promise<Snapshot>;
   /** Opens weights to train. */
-  openTrainer(dir: string): Promise<Trainer>;
+  openTrainer(dir: string, options?: TrainerOptions): Promise<Trainer>;
   openTokenizer(dir: string): Promise<Tokenizer>;
   dispose(): Promise<void>;
 }

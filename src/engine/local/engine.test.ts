@@ -309,3 +309,28 @@ describe("the worker's end", () => {
 it("createEngine refuses an unknown kind", () => {
   expect(() => createEngine({ kind: "quantum" })).toThrow(ConfigError);
 });
+
+describe("trainers of their own shape", () => {
+  it("one engine trains adapters of several shapes and the whole model, each as an engine of that configuration does", async () => {
+    const dir = golden("tiny-qwen3");
+    const data = [datumOf(promptsOf("tiny-qwen3")[0], { tokens: Int32Array.from([5, 6, 7]) } as Completion)];
+    const norms = async (engine: Engine, adapter?: typeof LORA | "none") => {
+      const trainer = await engine.openTrainer(dir, { adapter });
+      await trainer.forwardBackward(data, nll);
+      const first = (await trainer.optimStep(adamW)).gradNorm;
+      await trainer.forwardBackward(data, nll);
+      return [first, (await trainer.optimStep(adamW)).gradNorm];
+    };
+    const engines = [{}, { lora: LORA }, {}].map((options) => createLocalEngine({ threads: 1, dtype: "f32", ...options }));
+    try {
+      const [mixed, adapted, whole] = engines;
+      expect(await norms(mixed, LORA)).toEqual(await norms(adapted));
+      expect(await norms(mixed, "none")).toEqual(await norms(whole));
+      expect((await norms(mixed))[0]).toBeGreaterThan(0);
+      const bad = { ...LORA, targets: ["lm_head"] } as unknown as typeof LORA;
+      await expect(norms(mixed, bad)).rejects.toThrow(ConfigError);
+    } finally {
+      for (const engine of engines) await engine.dispose();
+    }
+  });
+});

@@ -22,6 +22,7 @@ import type {
   StepStats,
   Tokenizer,
   Trainer,
+  TrainerOptions,
 } from "../types.ts";
 import { LocalLive } from "./live-client.ts";
 import { packMicroBatches } from "./packed-batch.ts";
@@ -80,8 +81,9 @@ export class LocalEngine implements Engine {
     return new LocalSnapshot(this.#client, await this.#client.call("openSnapshot", { dir, precision }), this.#maxTokens);
   }
 
-  async openTrainer(dir: string): Promise<Trainer> {
-    return new LocalTrainer(this.#client, this.#writer, await this.#client.call("openTrainer", { dir }), this.#maxTokens);
+  async openTrainer(dir: string, { adapter }: TrainerOptions = {}): Promise<Trainer> {
+    const info = await this.#client.call("openTrainer", { dir, adapter });
+    return new LocalTrainer(this.#client, this.#writer, info, this.#maxTokens);
   }
 
   async openTokenizer(dir: string): Promise<Tokenizer> {

@@ -4,16 +4,17 @@
 import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { setImmediate } from "node:timers/promises";
-import { EngineError } from "../../util/errors.ts";
-import type { Completion, SnapshotOptions } from "../types.ts";
+import { ConfigError, EngineError } from "../../util/errors.ts";
+import type { Completion, SnapshotOptions, TrainerOptions } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
 import { bestFormat, createCpuDevice } from "./device/cpu/device.ts";
 import type { Device, WeightFormat } from "./device/types.ts";
 import { LiveBatch } from "./live-sampler.ts";
 import { LiveSessions } from "./live-sessions.ts";
+import { LORA_TARGETS } from "./lora.ts";
 import { type MemoryUse, withMemoryHint } from "./memory-hints.ts";
 import { readModelDirectory } from "./model-directory.ts";
-import { openFrozen } from "./open-model.ts";
+import { type LoraOptions, openFrozen } from "./open-model.ts";
 import type { CallHandlers, EngineCalls, LiveInfo, LiveMessage, ModelInfo, ProgressReport, WorkerOptions } from "./protocol.ts";
 import { BatchSampler } from "./scheduler.ts";
 import { type LocalTokenizer, loadTokenizer } from "./tokenizer.ts";
@@ -55,7 +56,7 @@ export class ModelHost {
         const open = () => openFrozen(device, dir, this.#format(precision), this.#frozen(device));
         return this.#host({ model: this.#within("frozen weights", open), dir });
       },
-      openTrainer: ({ dir }) => this.#openTrainer(dir),
+      openTrainer: ({ dir, adapter }) => this.#openTrainer(dir, this.#adapterOf(adapter)),
       sample: (input, report) => this.#sample(input, report),
       score: ({ handle, data }) => this.#within("scoring", () => this.#turnOf(handle).model.logprobs(data)),
       forward: ({ handle, data }) =>
@@ -104,9 +105,18 @@ export class ModelHost {
     return this.#store;
   }
 
-  #openTrainer(dir: string): ModelInfo {
+  #adapterOf(asked: TrainerOptions["adapter"]): LoraOptions | undefined {
+    if (asked === undefined) return this.#options.numbers.lora;
+    if (asked === "none") return undefined;
+    const unknown = asked.targets.find((target) => !LORA_TARGETS.some((known) => known === target));
+    if (unknown !== undefined || asked.targets.length === 0)
+      throw new ConfigError(`adapter.targets: expected some of ${LORA_TARGETS.join(", ")}, got ${unknown ?? "none"}.`);
+    return { ...asked, targets: LORA_TARGETS.filter((known) => asked.targets.includes(known)) };
+  }
+
+  #openTrainer(dir: string, lora: LoraOptions | undefined): ModelInfo {
     const device = this.#openDevice();
-    const { recompute, optimizerDtype, lora } = this.#options.numbers;
+    const { recompute, optimizerDtype } = this.#options.numbers;
     const options = { format: this.#format(), recompute, optimizerDtype, lora, store: this.#frozen(device) };
     const trainer = this.#within("weights to train", () => TrainerCore.open(device, dir, options));
     return this.#host({ model: trainer.model, trainer, dir });

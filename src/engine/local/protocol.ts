@@ -21,6 +21,7 @@ import type {
   SaveOptions,
   SnapshotOptions,
   StepStats,
+  TrainerOptions,
 } from "../types.ts";
 import type { StateCopy } from "./checkpoint.ts";
 import type { LiveReport } from "./live-slots.ts";
@@ -84,7 +85,7 @@ interface InSession {
 /** Every call: its input and its output. */
 export interface EngineCalls {
   openSnapshot: { input: { dir: string } & SnapshotOptions; output: ModelInfo };
-  openTrainer: { input: { dir: string }; output: ModelInfo };
+  openTrainer: { input: { dir: string } & TrainerOptions; output: ModelInfo };
   sample: { input: OnModel & { prompts: readonly Int32Array[]; params: SamplingParams }; output: Completion[][] };
   score: { input: OnModel & { data: readonly WireSequence[] }; output: Float32Array[] };
   /** Half of a training pass: logprobs of one micro-batch; `backward` of the same model must follow before the next. */
