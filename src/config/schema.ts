@@ -153,10 +153,14 @@ const audit = z.strictObject({
     .optional(),
 });
 
-/** All questions of earlier pools, against which novelty and copies are judged. */
+/** What is kept of earlier steps: questions, against which novelty and copies are judged, and rollouts, for people. */
 const archive = z.strictObject({
-  /** Largest number compared with; of more, a choice by the run's seed. */
+  /** Largest number of questions compared with; of more, a choice by the run's seed. */
   maxQuestions: count.max(100_000).default(4096),
+  /** Rollouts of training steps kept for people who look at the run: all, none, or a sample within `maxRolloutBytes`. */
+  rollouts: z.enum(["all", "sample", "none"]).default("sample"),
+  /** Most bytes of a sample, per training phase; each step has its equal part. */
+  maxRolloutBytes: count.default(64 * 1024 ** 2),
 });
 
 /** When which phase trains for how long. */

@@ -12,6 +12,7 @@ import { noveltyPenalty } from "../reward/novelty.ts";
 import { overlongPenalty } from "../reward/overlong.ts";
 import type { QualityFault } from "../reward/quality.ts";
 import { shrunkShare } from "../reward/uncertainty.ts";
+import type { ArchivedGroup } from "../rollout/archive.ts";
 import type { ChallengerMetrics } from "../store/events.ts";
 import type { PhaseLayout } from "../store/layout.ts";
 import { adamW, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } from "./context.ts";
@@ -88,6 +89,7 @@ async function challengerStep(
   const { rewards, faults } = rewardRollouts(context, rollouts, answered, judges);
   const { advantages, zeroVarianceGroups, groups } = advantagesOf(rewards, options);
 
+  await frame.archive(archived({ rollouts, rewards, answered, faults }, advantages));
   const training = await grpoStep(context.challenger, frame.reference, {
     rollouts: rollouts.map(({ prompt, completion }, index) => ({ prompt, completion, advantage: advantages[index] })),
     grpo: options.grpo,
@@ -145,6 +147,25 @@ interface RewardedStep {
   readonly rewards: readonly QuestionReward[];
   readonly answered: ReadonlyMap<string, AnsweredQuestion>;
   readonly faults: readonly (QualityFault | undefined)[];
+}
+
+/** Questions as the archive keeps them: with their votes and the parts of their rewards. */
+function archived({ rollouts, rewards, answered, faults }: RewardedStep, advantages: ArrayLike<number>): ArchivedGroup[] {
+  return rollouts.map(({ completion, question, ownAnswer, wellFormed }, i) => {
+    const asked = wellFormed ? answered.get(question ?? "") : undefined;
+    const { total, uncertainty, repetition, novelty, cluster } = rewards[i];
+    const head = {
+      question,
+      ownAnswer,
+      verdict: wellFormed ? (faults[i] ?? "wellFormed") : "malformed",
+      pseudoLabel: asked?.vote.majority,
+      voteShare: asked?.vote.share,
+      answers: asked?.answers.map((answer) => answer ?? null),
+      reward: { total, uncertainty, repetition, novelty },
+      cluster,
+    };
+    return { head, rollouts: [{ completion, reward: total, advantage: advantages[i] }] };
+  });
 }
 
 function describe(context: LoopContext, { rollouts, rewards, answered, faults }: RewardedStep) {

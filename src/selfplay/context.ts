@@ -7,6 +7,7 @@ import type { BenchQuestion } from "../evaluation/benchmarks.ts";
 import type { EventLog } from "../store/event-log.ts";
 import type { ProgressEvent, RunEvent } from "../store/events.ts";
 import type { Phase, Role } from "../store/layout.ts";
+import type { ProgressFile } from "../store/progress.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { InterruptedError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
@@ -49,6 +50,7 @@ export interface LoopContext {
   readonly anchors: readonly BenchQuestion[];
   /** Known truth for reporting; nothing that trains may read it. */
   readonly oracle: Oracle | undefined;
+  readonly live: ProgressFile;
   readonly emit: (event: RunEvent) => void;
   readonly progress: (event: ProgressEvent) => void;
   readonly signal: AbortSignal;

@@ -166,11 +166,37 @@ function audit(
   return { ...auditLabels(context, kept), ...(estimate ? { audit: estimate } : {}) };
 }
 
+/** One line of the phase's truths.jsonl, for reports alone. */
+export interface TruthRow {
+  /** Line of the question, from 1. */
+  readonly line: number;
+  readonly truth: string;
+  /** Whether the pseudo-label is equivalent to it; absent where nobody voted. */
+  readonly right?: boolean;
+}
+
+/** What the oracle knows of rows that are final; undefined without an oracle. */
+export function truthsOf({ oracle, config }: LoopContext, rows: readonly PoolRow[]): TruthRow[] | undefined {
+  return (
+    oracle &&
+    rows.flatMap(({ question, pseudoLabel }, index) => {
+      const truth = oracle(question)?.answer;
+      if (truth === undefined) return [];
+      const right = pseudoLabel === undefined ? {} : { right: isRight(config, pseudoLabel, truth) };
+      return { line: index + 1, truth, ...right };
+    })
+  );
+}
+
+function isRight({ domain }: LoopContext["config"], predicted: string | undefined, truth: string): boolean {
+  return equivalent({ predicted, truth }, domain.answer).equivalent;
+}
+
 function auditLabels({ oracle, config }: LoopContext, kept: readonly PoolRow[]) {
   if (!oracle) return {};
   const judged = kept.flatMap(({ question, pseudoLabel }) => {
     const truth = oracle(question)?.answer;
-    return truth === undefined ? [] : equivalent({ predicted: pseudoLabel, truth }, config.domain.answer).equivalent;
+    return truth === undefined ? [] : isRight(config, pseudoLabel, truth);
   });
   return { labelAccuracy: judged.length > 0 ? meanOf(judged.map(Number)) : undefined, answerable: judged.length / kept.length };
 }

@@ -16,17 +16,19 @@ export function phaseBytes(context: LoopContext, phase: Phase): number {
   const training = (run.checkpoint.keep + 2) * state;
   const tokens = (count: number, sampling: Pick<SamplingConfig, "maxTokens">, bytes: number) =>
     count * sampling.maxTokens * bytes;
+  const { rollouts, maxRolloutBytes } = context.config.archive;
+  const archived = (all: number) => (rollouts === "none" ? 0 : rollouts === "all" ? all : Math.min(all, maxRolloutBytes));
   switch (phase) {
     case "challenger": {
       const { questionsPerStep, solverAnswers, sampling, solverSampling } = challenger;
       const posed = tokens(questionsPerStep, sampling, TOKEN_BYTES);
-      return (
-        training + (run.checkpoint.keep + 1) * (posed + tokens(questionsPerStep * solverAnswers, solverSampling, TEXT_BYTES))
-      );
+      const answers = tokens(questionsPerStep * solverAnswers, solverSampling, TEXT_BYTES);
+      return training + (run.checkpoint.keep + 1) * (posed + answers) + archived(challenger.steps * posed);
     }
     case "solver": {
       const { questionsPerStep, groupSize, sampling } = solver;
-      return training + (run.checkpoint.keep + 1) * tokens(questionsPerStep * groupSize, sampling, TOKEN_BYTES);
+      const answers = tokens(questionsPerStep * groupSize, sampling, TOKEN_BYTES);
+      return training + (run.checkpoint.keep + 1) * answers + archived(solver.steps * answers);
     }
     case "curriculum": {
       const { poolSize, answers, sampling, solverSampling } = curriculum;

@@ -11,7 +11,8 @@ import type { LoopContext } from "./context.ts";
 export interface CurriculumQuestion {
   readonly question: string;
   readonly pseudoLabel: string;
-  /** Its line in the questions.jsonl of its iteration, from 1. */
+  /** Its iteration, and its line in the questions.jsonl of that, from 1. */
+  readonly iteration: number;
   readonly line: number;
 }
 
@@ -20,7 +21,12 @@ export function readCurriculum(context: LoopContext, iteration: number): Curricu
   return readRows(context, iteration)
     .map((row, index): JsonObject & { line: number } => ({ ...row, line: index + 1 }))
     .filter(({ verdict }) => verdict === "kept")
-    .map(({ question, pseudoLabel, line }) => ({ question: String(question), pseudoLabel: String(pseudoLabel), line }));
+    .map(({ question, pseudoLabel, line }) => ({
+      question: String(question),
+      pseudoLabel: String(pseudoLabel),
+      iteration,
+      line,
+    }));
 }
 
 /** The curricula of all iterations before this one, in order. */

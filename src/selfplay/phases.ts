@@ -7,6 +7,7 @@ import { readBench } from "../evaluation/benchmarks.ts";
 import { EventLog } from "../store/event-log.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { Phase, PhaseLayout, Role } from "../store/layout.ts";
+import { ProgressFile } from "../store/progress.ts";
 import { truth } from "../tiny-world/oracle.ts";
 import { CheckpointError, InterruptedError } from "../util/errors.ts";
 import { openAnchors } from "./anchors.ts";
@@ -36,6 +37,7 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
     const solver = keep(await engine.openTrainer(baseDir));
     const challenger = config.roles === "shared" ? solver : keep(await engine.openTrainer(baseDir));
     const log = new EventLog(store);
+    const live = new ProgressFile(store.layout.progress);
     return {
       config,
       store,
@@ -60,7 +62,11 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
         log.append({ ...event });
         on(event);
       },
-      progress: on,
+      live,
+      progress: (event) => {
+        live.update(event);
+        on(event);
+      },
       signal,
       resumeCommand,
     };
@@ -70,8 +76,9 @@ export async function openContext(options: SelfPlayOptions, rollbacks: Set<strin
   }
 }
 
-/** Frees the models. */
-export async function closeContext({ base, challenger, solver, verifier }: LoopContext): Promise<void> {
+/** Frees the models; nothing is in progress any more. */
+export async function closeContext({ base, challenger, solver, verifier, live }: LoopContext): Promise<void> {
+  live.remove();
   await verifier?.close();
   for (const model of new Set([solver, challenger, base])) await model?.dispose();
 }

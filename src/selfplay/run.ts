@@ -11,7 +11,7 @@ import type { RunStore } from "../store/run-store.ts";
 import { anchorRows } from "./anchors.ts";
 import { challengerPhase } from "./challenger-phase.ts";
 import type { LoopContext } from "./context.ts";
-import { curriculumPhase } from "./curriculum-phase.ts";
+import { curriculumPhase, truthsOf } from "./curriculum-phase.ts";
 import { stateBytes } from "./disk-need.ts";
 import { readCurriculum } from "./earlier.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
@@ -100,6 +100,8 @@ async function runIteration(context: LoopContext, iteration: number): Promise<vo
     const anchors = anchorRows(context, iteration, made.metrics.kept);
     const rows = [...made.rows, ...anchors];
     const metrics = { ...made.metrics, ...(anchors.length > 0 ? { anchors: anchors.length } : {}) };
+    const truths = truthsOf(context, made.rows);
+    if (truths !== undefined) await writeRows(context, "known truths", files.truths, truths);
     await writeRows(context, "the curriculum", files.questions, rows);
     context.emit({ event: "curriculum", iteration, metrics });
     return { ...metrics };

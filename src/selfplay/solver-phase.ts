@@ -7,6 +7,7 @@ import { groupAdvantages } from "../grpo/advantage.ts";
 import type { DatumInput } from "../grpo/datum.ts";
 import { grpoStep } from "../grpo/step.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
+import type { ArchivedGroup } from "../rollout/archive.ts";
 import type { SolverMetrics } from "../store/events.ts";
 import type { PhaseLayout } from "../store/layout.ts";
 import { adamW, type LoopContext, meanOf, samplingParams, seedFor, withSnapshot } from "./context.ts";
@@ -76,6 +77,7 @@ async function solverStep(
   const rollouts: DatumInput[] = trained.flatMap(({ prompt, completions_G }, group) =>
     completions_G.map((completion, index) => ({ prompt, completion, advantage: advantages[group * options.groupSize + index] })),
   );
+  await frame.archive(archived(trained, advantages));
   const training = await grpoStep(context.solver, frame.reference, {
     rollouts,
     grpo: options.grpo,
@@ -99,6 +101,15 @@ async function solverStep(
     truncated: meanOf(completions.map(({ stopReason }) => (stopReason === "length" ? 1 : 0))),
     ...(options.dynamicSampling.refills > 0 ? { drawn } : {}),
   };
+}
+
+/** Groups as the archive keeps them: a question by its iteration and line. */
+function archived(groups: readonly AskedGroup[], advantages: ArrayLike<number>): ArchivedGroup[] {
+  let next = 0;
+  return groups.map(({ question, completions_G, rewards_G }) => ({
+    head: { iteration: question.iteration, line: question.line },
+    rollouts: completions_G.map((completion, i) => ({ completion, reward: rewards_G[i], advantage: advantages[next++] })),
+  }));
 }
 
 /** The groups of a step: all that were sampled, those to train on, and how many questions of the curriculum they took. */

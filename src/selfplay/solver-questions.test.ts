@@ -27,7 +27,12 @@ it("repeats questions when the curriculum is smaller than a step", () => {
 
 describe("a Solver phase's questions", () => {
   const rows = (prefix: string, count: number): CurriculumQuestion[] =>
-    Array.from({ length: count }, (_, index) => ({ question: `${prefix}${index}`, pseudoLabel: "1", line: index + 1 }));
+    Array.from({ length: count }, (_, index) => ({
+      question: `${prefix}${index}`,
+      pseudoLabel: "1",
+      iteration: 1,
+      line: index + 1,
+    }));
   const configOf = (...options: string[]) => parseConfigText("seed: 3\n", "r.yaml", options.map(parseOverride));
   const texts = (questions: readonly { question: string }[]) => questions.map(({ question }) => question);
 

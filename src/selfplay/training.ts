@@ -4,12 +4,14 @@
 import type { GrpoConfig, OptimizerConfig } from "../config/schema.ts";
 import type { Snapshot, Trainer } from "../engine/types.ts";
 import type { OptimizerStep } from "../grpo/step.ts";
+import type { ArchivedGroup } from "../rollout/archive.ts";
 import type { CheckpointRef } from "../store/checkpoints.ts";
 import type { RunEvent, SkippedStep, TrainingMetrics } from "../store/events.ts";
 import { dropJournals } from "../store/journals.ts";
 import { expectObject, readJsonl } from "../store/jsonl.ts";
 import type { PhaseLayout, Role } from "../store/layout.ts";
 import { CheckpointError, DataError, InterruptedError, RunError } from "../util/errors.ts";
+import { archiveStep } from "./archiving.ts";
 import { Checkpointer, type Position } from "./checkpointer.ts";
 import { checkInterrupted, type LoopContext, withReference } from "./context.ts";
 import { largestNorm, NORM_WINDOW } from "./numbers.ts";
@@ -30,6 +32,8 @@ export interface StepFrame {
   /** For sampleJournalled: updates applied before this step, and, below, a refusal, present when the policy is no longer the one that the step's rollouts come from. */
   readonly updates: number;
   readonly refuse: (() => never) | undefined;
+  /** Keeps what the step learns from; to be called before the update. */
+  readonly archive: (groups: readonly ArchivedGroup[]) => Promise<void>;
 }
 
 /** A training phase. */
@@ -165,6 +169,7 @@ class Session<M extends TrainingMetrics> {
       largestNorm: () => largestNorm(this.#norms, context.config.run.numbers),
       after: (blame) => (done) => this.#afterUpdate(step, done, blame),
       updates: this.#applied,
+      archive: (groups) => archiveStep(context, { iteration: plan.iteration, role: plan.role, step, steps: plan.steps }, groups),
       refuse: this.#done.length === 0 ? undefined : () => this.#refuse(step),
     };
     const { metrics, event } = await plan.run(frame, this.#history);

@@ -43,6 +43,10 @@ export interface RunLayout {
   readonly done: string;
   /** What resuming must know of the machine: the size of micro-batches after a lack of memory. */
   readonly engine: string;
+  /** How far the phase in progress is (progress.ts); only while the run goes. */
+  readonly progress: string;
+  /** Each iteration's Solver on each iteration's questions, where it was measured. */
+  readonly matrix: string;
   /** Process that works on the run right now. */
   readonly lock: string;
 }
@@ -57,6 +61,8 @@ export function runLayout(root: string, name: string): RunLayout {
     events: join(dir, "events.jsonl"),
     done: join(dir, "done.json"),
     engine: join(dir, "engine.json"),
+    progress: join(dir, "progress.json"),
+    matrix: join(dir, "matrix.json"),
     lock: join(dir, "lock.json"),
   };
 }
@@ -80,6 +86,15 @@ export interface PhaseLayout {
   readonly checkpoints: string;
   /** Graded answers of an evaluation phase, held-out votes of a guard phase, one question per line. */
   readonly answers: string;
+  /** Rollouts that a training phase learnt from, one file per step (rollout/archive.ts). */
+  readonly rollouts: string;
+  /** What is true of the phase's questions, where an oracle knows; for reports alone. */
+  readonly truths: string;
+}
+
+/** The archived rollouts of one step, from 1, in the phase's directory of them. */
+export function rolloutFile(dir: string, step: number): string {
+  return join(dir, `step-${String(step).padStart(6, "0")}.jsonl`);
 }
 
 export function phaseLayout(run: RunLayout, iteration: number, phase: Phase): PhaseLayout {
@@ -94,5 +109,7 @@ export function phaseLayout(run: RunLayout, iteration: number, phase: Phase): Ph
     journal: join(dir, "journal"),
     checkpoints: join(dir, "checkpoints"),
     answers: join(dir, "answers.jsonl"),
+    rollouts: join(dir, "rollouts"),
+    truths: join(dir, "truths.jsonl"),
   };
 }

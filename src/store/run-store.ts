@@ -94,14 +94,14 @@ export class RunStore {
   }
 
   /**
-   * Makes a phase's directory, or readies what an interrupted try left of it: journals, checkpoints and step metrics stay to go on
-   * with, all else is removed. A finished phase is an error: `internal:`.
+   * Makes a phase's directory, or readies what an interrupted try left of it: journals, checkpoints, step metrics and archived
+   * rollouts stay to go on with, all else is removed. A finished phase is an error: `internal:`.
    */
   openPhase(iteration: number, phase: Phase): PhaseLayout {
     const layout = this.phase(iteration, phase);
     if (existsSync(layout.done)) throw new Error(`internal: openPhase on the finished ${phase} phase of iteration ${iteration}`);
     makeDirectory(layout.dir);
-    const kept = new Set([layout.journal, layout.checkpoints, layout.metrics, layout.state]);
+    const kept = new Set([layout.journal, layout.checkpoints, layout.metrics, layout.rollouts, layout.state]);
     for (const name of readdirSync(layout.dir)) {
       const path = join(layout.dir, name);
       if (!kept.has(path)) rmSync(path, { recursive: true, force: true });

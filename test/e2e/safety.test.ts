@@ -96,9 +96,15 @@ const sha = (name: string, file: string) =>
     .update(readFileSync(join(root, name, "iteration-01", file)))
     .digest("hex");
 const outcome = (name: string) =>
-  ["solver/model/model.safetensors", "solver/metrics.jsonl", "curriculum/questions.jsonl", "evaluation/answers.jsonl"].map(
-    (file) => sha(name, file),
-  );
+  [
+    "solver/model/model.safetensors",
+    "solver/metrics.jsonl",
+    "solver/manifest.json",
+    "solver/rollouts/step-000003.jsonl",
+    "curriculum/questions.jsonl",
+    "curriculum/truths.jsonl",
+    "evaluation/answers.jsonl",
+  ].map((file) => sha(name, file));
 
 /** NaN instead of the first logprob of one datum, in the calls of forwardBackward that `when` names. */
 function poisoned(when: (call: number) => boolean): Meddling {

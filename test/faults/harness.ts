@@ -125,7 +125,8 @@ export function artefacts(dir: string): Record<string, string> {
   const out: Record<string, string> = {};
   for (const path of filesBelow(dir)) {
     const name = relative(dir, path);
-    if (/^(run\.json|engine\.json|config\.yaml|lock\.json.*)$|(^|\/)(checkpoints|journal)\//.test(name)) continue;
+    if (/^(run\.json|engine\.json|config\.yaml|progress\.json.*|lock\.json.*)$|(^|\/)(checkpoints|journal)\//.test(name))
+      continue;
     out[name] = createHash("sha256").update(contentOf(path, name)).digest("hex").slice(0, 16);
   }
   return out;
