@@ -44,6 +44,8 @@ const WRONG: [file: string, imported: string][] = [
   ["src/dashboard/c.ts", "../cli/output.ts"],
   ["src/selfplay/d.ts", "../dashboard/api.ts"],
   ["src/server/c.ts", "../dashboard/api.ts"],
+  ["src/tinker-wire/a.ts", "../engine/types.ts"],
+  ["src/selfplay/e.ts", "../tinker-wire/training.ts"],
 ];
 
 /** Files that keep it. */
@@ -63,6 +65,8 @@ const RIGHT: [file: string, imported: string][] = [
   ["src/dashboard/s.ts", "../server/http.ts"],
   ["src/dashboard/t.ts", "../selfplay/guard-rules.ts"],
   ["src/cli/t.ts", "../dashboard/server.ts"],
+  ["src/engine/remote/r.ts", "../../tinker-wire/training.ts"],
+  ["src/server/s.ts", "../tinker-wire/training.ts"],
 ];
 
 function lint(): Set<string> {
