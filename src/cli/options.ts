@@ -58,3 +58,9 @@ export function listOf<T extends string>(...words: readonly T[]): (text: string)
 export function collect(text: string, before: readonly string[] = []): string[] {
   return [...before, text];
 }
+
+/** An http or https address. */
+export function httpAddress(text: string): string {
+  if (URL.canParse(text) && /^https?:$/.test(new URL(text).protocol)) return text;
+  throw new InvalidArgumentError("Expected an address such as http://localhost:5000.");
+}

@@ -6,16 +6,18 @@ import { runsRoot } from "../store/layout.ts";
 import { openRun } from "../store/runs.ts";
 import { numberBetween } from "./options.ts";
 import { print, printJsonLine, say } from "./output.ts";
-import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play } from "./run.ts";
+import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play, withTracking } from "./run.ts";
 
 interface ResumeOptions {
   runs?: string;
   grace: number;
+  mlflow?: string;
+  mlflowExperiment: string;
   json?: boolean;
 }
 
 export function resumeCommand(): Command {
-  return new Command("resume")
+  const command = new Command("resume")
     .description("go on with a run where it stopped")
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
@@ -23,6 +25,7 @@ export function resumeCommand(): Command {
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText("after", "\nExample:\n  rzero resume tiny-001")
     .action(resume);
+  return withTracking(command);
 }
 
 async function resume(name: string, options: ResumeOptions): Promise<void> {

@@ -3,6 +3,7 @@
 import { Command } from "commander";
 import { loadConfig, type Override, recipeNames } from "../config/load.ts";
 import { type Config, PRESET_NAMES } from "../config/schema.ts";
+import { type MlflowStatus, MlflowTracker, mlflowSettings } from "../report/export/mlflow.ts";
 import { withLessMemory } from "../selfplay/restart.ts";
 import { runSelfPlay } from "../selfplay/run.ts";
 import type { ProgressEvent, RunEvent } from "../store/events.ts";
@@ -12,7 +13,7 @@ import { abandonRun, createRun } from "../store/runs.ts";
 import { packageVersion } from "../util/package-root.ts";
 import { withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
-import { numberBetween, oneOf, wholeNumber } from "./options.ts";
+import { httpAddress, numberBetween, oneOf, wholeNumber } from "./options.ts";
 import { print, say } from "./output.ts";
 import { describePlan, expectFit, makePlan } from "./plan.ts";
 import { RunPrinter } from "./run-printer.ts";
@@ -32,12 +33,14 @@ interface RunOptions {
   threads?: string;
   runs?: string;
   grace: number;
+  mlflow?: string;
+  mlflowExperiment: string;
   json?: boolean;
 }
 
 /** `overrides` are the `--path.to.key=value` arguments, which commander does not see. */
 export function runCommand(overrides: readonly Override[]): Command {
-  return new Command("run")
+  const command = new Command("run")
     .description("the main job: R-Zero from a base model")
     .argument("[recipe]", `a recipe (${recipeNames().join(", ")}) or a YAML file`, "tiny")
     .option("--run <name>", "name of the run (default: the recipe's name and a number)")
@@ -55,6 +58,18 @@ export function runCommand(overrides: readonly Override[]): Command {
         "\n\nExamples:\n  rzero run\n  rzero run tiny --run mine --seed 2 --solver.steps=10 --curriculum.band='[0.3, 0.8]'\n  rzero run my-recipe.yaml --base ./Qwen3-0.6B --json",
     )
     .action((recipe: string, options: RunOptions) => start(recipe, options, overrides));
+  return withTracking(command);
+}
+
+/** Adds the options of a tracking server, for run and resume. */
+export function withTracking(command: Command): Command {
+  return command
+    .option(
+      "--mlflow <url>",
+      "track the run on an MLflow server (default: MLFLOW_TRACKING_URI, when it is an address)",
+      httpAddress,
+    )
+    .option("--mlflow-experiment <name>", "experiment of the tracked run", process.env.MLFLOW_EXPERIMENT_NAME || "rzero");
 }
 
 async function start(recipe: string, options: RunOptions, overrides: readonly Override[]): Promise<void> {
@@ -90,6 +105,9 @@ export interface PlayOptions {
   readonly runs?: string;
   /** Seconds from SIGTERM to the end. */
   readonly grace: number;
+  /** Address of an MLflow server, and the experiment there. */
+  readonly mlflow?: string;
+  readonly mlflowExperiment: string;
   readonly json?: boolean;
 }
 
@@ -100,12 +118,18 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
   const { dir: baseDir } = resolveModel(config.base, options.runs);
   const resumeCommand = `rzero resume ${store.name}${options.runs === undefined ? "" : ` --runs ${options.runs}`}`;
   store.lock();
+  const tracker = openTracker(store, options);
+  let status: MlflowStatus = "FAILED";
   try {
     const signal = onInterrupt("stopping after this step; what is finished is saved", {
       graceSeconds: options.grace,
       farewell: `what was finished is saved. Go on with: ${resumeCommand}`,
     });
-    const on = (event: RunEvent | ProgressEvent) => printer.show(event);
+    const on = (event: RunEvent | ProgressEvent) => {
+      printer.show(event);
+      if (event.event !== "progress") tracker?.notify();
+      if (event.event === "interrupted") status = "KILLED";
+    };
     await withLessMemory({
       maxTokens: store.readMicroBatch() ?? config.engine.maxTokensPerMicroBatch,
       signal,
@@ -119,8 +143,17 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
         on(event);
       },
     });
+    status = "FINISHED";
   } finally {
     printer.clear();
+    await tracker?.close(status);
     store.unlock();
   }
+}
+
+function openTracker(store: RunStore, { mlflow, mlflowExperiment }: PlayOptions): MlflowTracker | undefined {
+  const variable = process.env.MLFLOW_TRACKING_URI ?? "";
+  const url = mlflow ?? (/^https?:/.test(variable) ? variable : undefined);
+  if (url === undefined) return undefined;
+  return new MlflowTracker(store, mlflowSettings(url, mlflowExperiment, process.env), say);
 }

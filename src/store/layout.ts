@@ -47,6 +47,8 @@ export interface RunLayout {
   readonly progress: string;
   /** Each iteration's Solver on each iteration's questions, where it was measured. */
   readonly matrix: string;
+  /** Where the run is tracked and how much of its events is there; absent when it is not. */
+  readonly tracking: string;
   /** Process that works on the run right now. */
   readonly lock: string;
 }
@@ -63,6 +65,7 @@ export function runLayout(root: string, name: string): RunLayout {
     engine: join(dir, "engine.json"),
     progress: join(dir, "progress.json"),
     matrix: join(dir, "matrix.json"),
+    tracking: join(dir, "mlflow.json"),
     lock: join(dir, "lock.json"),
   };
 }
