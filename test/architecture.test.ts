@@ -46,6 +46,7 @@ const WRONG: [file: string, imported: string][] = [
   ["src/server/c.ts", "../dashboard/api.ts"],
   ["src/tinker-wire/a.ts", "../engine/types.ts"],
   ["src/selfplay/e.ts", "../tinker-wire/training.ts"],
+  ["src/study/a.ts", "../selfplay/run.ts"],
 ];
 
 /** Files that keep it. */
@@ -67,6 +68,7 @@ const RIGHT: [file: string, imported: string][] = [
   ["src/cli/t.ts", "../dashboard/server.ts"],
   ["src/engine/remote/r.ts", "../../tinker-wire/training.ts"],
   ["src/server/s.ts", "../tinker-wire/training.ts"],
+  ["src/study/r.ts", "../report/svg/line-chart.ts"],
 ];
 
 function lint(): Set<string> {

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { bootstrapMean, expandedTail, mean, meanAtK, pairedDifference, passAtK } from "./statistics.ts";
+import { bootstrapMean, expandedTail, mean, meanAtK, pairedDifference, passAtK, studentMean } from "./statistics.ts";
 
 /** mulberry32, a small seeded generator. */
 function randomOf(seed: number): () => number {
@@ -161,4 +161,22 @@ it("mean@k averages questions, not samples", () => {
     ]),
   ).toBeCloseTo(0.5, 12);
   expect(mean([1, 2, 6])).toBe(3);
+});
+
+describe("mean over seeds", () => {
+  it("has Student's interval: 2.7764 · s / √5 for five values", () => {
+    const { mean: average, ci95 } = studentMean([1, 2, 3, 4, 5]);
+    const half = (2.7764 * Math.sqrt(2.5)) / Math.sqrt(5);
+    expect(average).toBe(3);
+    expect(ci95[0]).toBeCloseTo(3 - half, 10);
+    expect(ci95[1]).toBeCloseTo(3 + half, 10);
+  });
+  it("takes 2.2281 for eleven values, beyond the table", () => {
+    const values = Array.from({ length: 11 }, (_, index) => index);
+    const { ci95 } = studentMean(values);
+    expect((ci95[1] - 5) / (Math.sqrt(11) / Math.sqrt(11))).toBeCloseTo(2.2281, 3);
+  });
+  it("knows nothing from one value", () => {
+    expect(studentMean([7])).toEqual({ mean: 7, ci95: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] });
+  });
 });

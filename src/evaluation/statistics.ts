@@ -103,15 +103,36 @@ const Z_975 = 1.959963984540054;
  */
 export function expandedTail(n: number): number {
   if (n < 2) return 0;
-  const z = Z_975;
   const nu = n - 1;
-  // Student's quantile by its expansion in 1/ν (Abramowitz and Stegun 26.7.5): below 0.5 % off from ν = 3.
-  const t =
+  const t = studentExpansion(nu);
+  return normalTail(t * Math.sqrt(n / nu));
+}
+
+/** Student's 97.5 % point by its expansion in 1/ν (Abramowitz and Stegun 26.7.5): below 0.5 % off from ν = 3. */
+function studentExpansion(nu: number): number {
+  const z = Z_975;
+  return (
     z +
     (z ** 3 + z) / (4 * nu) +
     (5 * z ** 5 + 16 * z ** 3 + 3 * z) / (96 * nu ** 2) +
-    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * nu ** 3);
-  return normalTail(t * Math.sqrt(n / nu));
+    (3 * z ** 7 + 19 * z ** 5 + 17 * z ** 3 - 15 * z) / (384 * nu ** 3)
+  );
+}
+
+/** Student's 97.5 % point for 1 to 9 degrees of freedom, where the expansion is too coarse for tables of few seeds. */
+const STUDENT_975 = [12.7062, 4.3027, 3.1824, 2.7764, 2.5706, 2.4469, 2.3646, 2.306, 2.2622];
+
+/**
+ * Mean of few independent values (one per seed) with its 95 % interval by Student's t. One value has no interval: its ends are
+ * infinite. NaN for none.
+ */
+export function studentMean(values: readonly number[]): { mean: number; ci95: readonly [number, number] } {
+  const n = values.length;
+  const average = mean(values);
+  if (n < 2) return { mean: average, ci95: [Number.NEGATIVE_INFINITY, Number.POSITIVE_INFINITY] };
+  const variance = values.reduce((sum, value) => sum + (value - average) ** 2, 0) / (n - 1);
+  const half = (STUDENT_975[n - 2] ?? studentExpansion(n - 1)) * Math.sqrt(variance / n);
+  return { mean: average, ci95: [average - half, average + half] };
 }
 
 /** Upper tail of the standard normal for x ≥ 0 (Abramowitz and Stegun 26.2.17, off by less than 7.5e-8). */

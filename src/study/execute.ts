@@ -1,0 +1,168 @@
+// Carries out the runs of a study, some at a time, each as its own `rzero` process on its own threads: what is complete is skipped, what
+// was interrupted goes on, what fails is reported and stops nothing else. Knows commands and run directories, no algorithm.
+
+import { type ChildProcess, spawn } from "node:child_process";
+import { closeSync, existsSync, openSync, rmSync } from "node:fs";
+import { join } from "node:path";
+import { openRun, runExists } from "../store/runs.ts";
+import { makeDirectory, readText, writeFileAtomic } from "../util/files.ts";
+import { formatDuration } from "../util/format.ts";
+import { packageRoot } from "../util/package-root.ts";
+import { overridesOf, type PlannedArm, type Study } from "./arms.ts";
+import { readEvaluation } from "./record.ts";
+
+/** One run to make. */
+export interface Job {
+  readonly arm: PlannedArm;
+  readonly seed: number;
+  readonly name: string;
+}
+
+export interface ExecuteOptions {
+  readonly study: Study;
+  readonly jobs: readonly Job[];
+  /** Directory of the study's runs. */
+  readonly runs: string;
+  readonly parallel: number;
+  readonly threads: number;
+  readonly quick: boolean;
+  readonly signal: AbortSignal;
+  readonly say: (line: string) => void;
+}
+
+/** Every arm with every seed; the early stages first, and in a stage seed by seed, so that a study cut short has whole pairs. */
+export function planJobs(arms: readonly PlannedArm[], seeds: readonly number[]): Job[] {
+  const stages = [...new Set(arms.map(({ stage }) => stage))].sort((a, b) => a - b);
+  return stages.flatMap((stage) =>
+    seeds.flatMap((seed) => arms.filter((arm) => arm.stage === stage).map((arm) => ({ arm, seed, name: `${arm.name}-${seed}` }))),
+  );
+}
+
+/** Runs all jobs; gives the number of those that failed. After an abort it ends when the runs under way have saved. */
+export async function execute(options: ExecuteOptions): Promise<number> {
+  const { jobs, parallel, signal, say } = options;
+  makeDirectory(join(options.runs, "logs"));
+  const queue = [...jobs];
+  let finished = 0;
+  let failed = 0;
+  const worker = async () => {
+    for (let job = queue.shift(); job !== undefined && !signal.aborted; job = queue.shift()) {
+      const started = performance.now();
+      const problem = await runJob(job, options);
+      finished++;
+      if (signal.aborted) return;
+      if (problem !== undefined) failed++;
+      noteProblem(options.runs, job.name, problem);
+      const took = formatDuration((performance.now() - started) / 1000);
+      say(`${job.name}: ${problem === undefined ? "done" : `failed: ${problem}`}, ${took} (${finished} of ${jobs.length})`);
+    }
+  };
+  await Promise.all(Array.from({ length: parallel }, worker));
+  return failed;
+}
+
+const problemFile = (runs: string, name: string) => join(runs, "logs", `${name}.failed`);
+
+function noteProblem(runs: string, name: string, problem: string | undefined): void {
+  if (problem === undefined) rmSync(problemFile(runs, name), { force: true });
+  else writeFileAtomic(problemFile(runs, name), problem);
+}
+
+/** Why a run failed when it was last tried; undefined when it did not. */
+export function problemOf(runs: string, name: string): string | undefined {
+  const file = problemFile(runs, name);
+  return existsSync(file) ? readText(file, 4096) : undefined;
+}
+
+/** Makes or goes on with one run, then scores what it returns at a low temperature where its arm asks for that. */
+async function runJob(job: Job, options: ExecuteOptions): Promise<string | undefined> {
+  const { runs, quick, study, threads } = options;
+  const { arm, seed, name } = job;
+  const overrides = overridesOf(study, arm, { quick }).map(({ path, text }) => `--${path.join(".")}=${text}`);
+  const make = ["run", arm.recipe, "--run", name, "--seed", String(seed), ...overrides, `--engine.threads=${threads}`];
+  const problem = await rzero(runExists(runs, name) ? ["resume", name] : make, name, options);
+  if (problem !== undefined || !arm.lowTemperature || options.signal.aborted) return problem;
+  for (const { file, model, forced } of lowTemperatureFiles(job, runs)) {
+    if (existsSync(file)) continue;
+    const { maxTokens, samples, benches, forcedPrefix } = arm.config.evaluation;
+    const sampling = [
+      "--samples",
+      String(samples),
+      "--temperature",
+      "0.25",
+      "--max-tokens",
+      String(maxTokens),
+      "--seed",
+      String(seed),
+    ];
+    const prompt = model === arm.config.base ? ["--recipe", arm.recipe] : [];
+    const prefix = forced && forcedPrefix !== undefined ? ["--forced-prefix", forcedPrefix] : [];
+    const numbers = ["--threads", String(threads), "--dtype", "f32"];
+    const found = await rzero(
+      ["eval", "--model", model, "--data", benches[0].data, "--out", file, ...sampling, ...prompt, ...prefix, ...numbers],
+      `${name}-low`,
+      options,
+    );
+    if (found !== undefined) return found;
+  }
+  return undefined;
+}
+
+/** Where the scores at a low temperature lie, and of which models; base and forced base are shared by all arms of a seed. */
+function lowTemperatureFiles({ arm, seed, name }: Job, runs: string) {
+  const file = (key: string) => join(runs, "evaluations", `${key}.json`);
+  const { summary, rollback } = endOf(runs, name);
+  const end = rollback ? summary?.best : summary?.final;
+  return [
+    { key: "base", file: file(`base-${seed}`), model: arm.config.base, forced: false },
+    { key: "forced", file: file(`forced-${seed}`), model: arm.config.base, forced: true },
+    { key: "end", file: file(name), model: `${name}:${end?.iteration ?? 0}`, forced: false },
+  ];
+}
+
+function endOf(runs: string, name: string) {
+  const store = openRun(runs, name);
+  const { enabled, action } = store.config.guard;
+  const summary = store.readSummary() as { best: { iteration: number }; final: { iteration: number } } | undefined;
+  return { summary, rollback: enabled && action === "rollback" };
+}
+
+/** The scores at a low temperature, when all three are there. Errors: DataError. */
+export function readLowTemperature(job: Job, runs: string): { base: number; forced: number; end: number } | undefined {
+  if (!job.arm.lowTemperature || !runExists(runs, job.name) || endOf(runs, job.name).summary === undefined) return undefined;
+  const [base, forced, end] = lowTemperatureFiles(job, runs).map(({ file }) => readEvaluation(file));
+  return base === undefined || forced === undefined || end === undefined ? undefined : { base, forced, end };
+}
+
+/** One `rzero` command with its output in logs/; gives the last line of its errors when it failed. */
+function rzero(args: readonly string[], log: string, { runs, signal }: ExecuteOptions): Promise<string | undefined> {
+  const file = join(runs, "logs", `${log}.log`);
+  const errors = openSync(file, "w");
+  const command = [join(packageRoot, "dist", "cli", "main.js"), ...args, "--runs", runs, "--json"];
+  const child = spawn(process.execPath, command, { cwd: packageRoot, stdio: ["ignore", "ignore", errors], detached: true });
+  const stop = () => stopChild(child);
+  signal.addEventListener("abort", stop, { once: true });
+  return new Promise((resolve) => {
+    const end = (problem: string | undefined) => {
+      signal.removeEventListener("abort", stop);
+      closeSync(errors);
+      resolve(problem);
+    };
+    child.on("error", (error) => end(error.message));
+    child.on("exit", (code, name) =>
+      end(code === 0 ? undefined : `${lastLine(file)} (${code === null ? name : `exit code ${code}`})`),
+    );
+  });
+}
+
+/** SIGTERM makes a run save and end. Its own process group keeps a Ctrl-C at the terminal from reaching it twice. */
+function stopChild(child: ChildProcess): void {
+  child.kill("SIGTERM");
+}
+
+function lastLine(file: string): string {
+  const lines = readText(file, 64 * 1024 * 1024)
+    .split("\n")
+    .filter((line) => line.trim() !== "");
+  return (lines[lines.length - 1] ?? "no message").slice(0, 400);
+}
