@@ -30,11 +30,18 @@ export interface ExecuteOptions {
   readonly say: (line: string) => void;
 }
 
+/** The run of an arm with a seed. */
+export function runName(arm: string, seed: number): string {
+  return `${arm}-${seed}`;
+}
+
 /** Every arm with every seed; the early stages first, and in a stage seed by seed, so that a study cut short has whole pairs. */
 export function planJobs(arms: readonly PlannedArm[], seeds: readonly number[]): Job[] {
   const stages = [...new Set(arms.map(({ stage }) => stage))].sort((a, b) => a - b);
   return stages.flatMap((stage) =>
-    seeds.flatMap((seed) => arms.filter((arm) => arm.stage === stage).map((arm) => ({ arm, seed, name: `${arm.name}-${seed}` }))),
+    seeds.flatMap((seed) =>
+      arms.filter((arm) => arm.stage === stage).map((arm) => ({ arm, seed, name: runName(arm.name, seed) })),
+    ),
   );
 }
 

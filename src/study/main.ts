@@ -11,9 +11,10 @@ import { ConfigError, errorText } from "../util/errors.ts";
 import { readText, writeFileAtomic } from "../util/files.ts";
 import { packageRoot, packageVersion } from "../util/package-root.ts";
 import { chooseArms, type PlannedArm, planArms, readStudy } from "./arms.ts";
-import { execute, type Job, planJobs, problemOf, readLowTemperature } from "./execute.ts";
+import { execute, type Job, planJobs, problemOf, readLowTemperature, runName } from "./execute.ts";
 import { replaceBlocks } from "./format.ts";
 import { plots } from "./plots.ts";
+import { questionIntervals } from "./questions.ts";
 import { collectRun, type RunRecord } from "./record.ts";
 import { type StudyResult, tables } from "./tables.ts";
 
@@ -143,6 +144,14 @@ function collect({ runs, jobs: parallel, seeds, quick }: Options, { args, jobs, 
     return record === undefined ? [] : [record];
   });
   const seconds = records.flatMap(({ iterations }) => iterations.flatMap((record) => Object.values(record.seconds)));
+  const arms = planned.map(({ name, title, iterations, against, curve, differs }) => ({
+    name,
+    title,
+    iterations,
+    against,
+    curve,
+    differs,
+  }));
   return {
     format: 1,
     about: {
@@ -158,16 +167,10 @@ function collect({ runs, jobs: parallel, seeds, quick }: Options, { args, jobs, 
       quick,
     },
     seeds,
-    arms: planned.map(({ name, title, iterations, against, curve, differs }) => ({
-      name,
-      title,
-      iterations,
-      against,
-      curve,
-      differs,
-    })),
+    arms,
     empty,
     runs: records,
+    overQuestions: questionIntervals(arms, records, ({ arm, seed }) => openRun(runs, runName(arm, seed))),
   };
 }
 

@@ -150,6 +150,7 @@ describe("the report", () => {
       { name: "paper", title: "paper", iterations: 2, against: "improved", curve: true, differs: ["a | b: 1"] },
     ],
     empty: ["tent"],
+    overQuestions: { paper: [-12.5, -9.5] },
     runs: [
       runOf("improved", 1, [0.5, 0.6, 0.7]),
       runOf("improved", 2, [0.5, 0.6, 0.72]),
@@ -169,6 +170,7 @@ describe("the report", () => {
   it("has one row per arm, with differences paired by seed", () => {
     expect(made.scores.split("\n")).toHaveLength(2 + 2 + 2);
     expect(made.differences).toContain("| paper | improved | 2 | −11.0 [");
+    expect(made.differences).toContain("| [−12.5, −9.5] |");
     expect(made.differences).toContain("−10.0, −12.0");
     expect(made.iterations.split("\n")).toHaveLength(2 + 4);
   });

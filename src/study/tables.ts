@@ -16,6 +16,8 @@ import {
   runsOf,
 } from "./compare.ts";
 import { estimateText, levelText, markdownTable, signed } from "./format.ts";
+import { guardTable, labelTable } from "./health-tables.ts";
+import type { QuestionInterval } from "./questions.ts";
 import type { IterationRecord, PolicyScores, RunRecord } from "./record.ts";
 
 /** An arm as the report knows it. */
@@ -50,6 +52,8 @@ export interface StudyResult {
   /** Arms that were left out because they ablate what their rival has not. */
   readonly empty: readonly string[];
   readonly runs: readonly RunRecord[];
+  /** Intervals over questions of the differences to the rival, in points, by arm. */
+  readonly overQuestions: Readonly<Record<string, QuestionInterval>>;
 }
 
 /** The generated blocks of the report, by name. */
@@ -158,14 +162,16 @@ export function armDifferences({ arms, runs }: StudyResult, measure: Measure) {
 function differenceTable(study: StudyResult): string {
   const byGreedy = new Map(armDifferences(study, greedy).map(({ arm, found }) => [arm.name, found]));
   return markdownTable(
-    ["arm − rival", "rival", "iterations", "mean@8", "greedy", "each seed, mean@8"],
+    ["arm − rival", "rival", "iterations", "mean@8, over seeds", "over questions", "greedy, over seeds", "each seed, mean@8"],
     armDifferences(study, meanAtK).map(({ arm, found }) => {
       const other = byGreedy.get(arm.name);
+      const over = study.overQuestions[arm.name];
       return [
         arm.title,
         arm.against ?? "",
         String(arm.iterations),
         estimateText(found),
+        over === undefined ? "–" : `[${signed(over[0])}, ${signed(over[1])}]`,
         other === undefined ? "–" : estimateText(other),
         found.seeds.map(({ value }) => signed(value)).join(", "),
       ];
@@ -225,86 +231,6 @@ function iterationTable({ arms, runs }: StudyResult): string {
       });
     });
   return markdownTable(["arm", "iteration", "mean@8", "greedy", ...CURRICULUM_COLUMNS.map(([title]) => title)], rows);
-}
-
-/** Where the audit's interval misses the truth, by arm. */
-function labelTable({ arms, runs }: StudyResult): string {
-  const rows = arms.flatMap(({ name, title }) => {
-    const audited = runsOf(runs, name).flatMap(({ iterations }) =>
-      iterations.flatMap(({ curriculum }) =>
-        curriculum?.audit === undefined || curriculum.labelAccuracy === undefined
-          ? []
-          : [
-              {
-                error: curriculum.audit.mean - curriculum.labelAccuracy,
-                truth: curriculum.labelAccuracy,
-                ci95: curriculum.audit.ci95,
-              },
-            ],
-      ),
-    );
-    if (audited.length === 0) return [];
-    const covered = audited.filter(({ truth, ci95 }) => ci95[0] <= truth && truth <= ci95[1]).length;
-    const average = (values: readonly number[]) => values.reduce((sum, value) => sum + value, 0) / values.length;
-    return [
-      [
-        title,
-        (100 * average(audited.map(({ truth }) => truth))).toFixed(1),
-        (100 * Math.min(...audited.map(({ truth }) => truth))).toFixed(1),
-        signed(100 * average(audited.map(({ error }) => error))),
-        (100 * average(audited.map(({ error }) => Math.abs(error)))).toFixed(1),
-        `${covered} of ${audited.length}`,
-      ],
-    ];
-  });
-  return markdownTable(
-    ["arm", "true label accuracy %, mean", "lowest", "audit − truth, points", "|audit − truth|", "interval covers"],
-    rows,
-  );
-}
-
-/** What the guards decided, and whether they chose well. */
-function guardTable({ arms, runs }: StudyResult): string {
-  const rows = arms.flatMap(({ name, title }) => {
-    const of = runsOf(runs, name).filter(({ iterations }) => iterations.some(({ guard }) => guard !== undefined));
-    if (of.length === 0) return [];
-    const decisions = of.flatMap(({ iterations }) => iterations.flatMap(({ guard }) => guard ?? []));
-    const count = (kindOf: string) => decisions.filter(({ action }) => action.startsWith(kindOf)).length;
-    const choices = of.map((run) => {
-      const end = run.iterations[run.iterations.length - 1];
-      const scores = run.iterations.map(({ scores: { mean } }) => 100 * mean);
-      const chosen = run.iterations.find(({ iteration }) => iteration === end.guard?.best);
-      const best = Math.max(...scores);
-      return {
-        chosen: chosen?.iteration,
-        missed: best - 100 * (chosen?.scores.mean ?? 0),
-        last: best - scores[scores.length - 1],
-      };
-    });
-    const mean = (values: readonly number[]) => (values.reduce((sum, value) => sum + value, 0) / values.length).toFixed(1);
-    const rules = [...new Set(decisions.flatMap(({ broken }) => broken))];
-    return [
-      [
-        title,
-        `${count("warn")}, ${count("rollback")}, ${count("stop")}`,
-        rules.join(", ") || "none",
-        choices.map(({ chosen }) => String(chosen ?? "–")).join(", "),
-        mean(choices.map(({ missed }) => missed)),
-        mean(choices.map(({ last }) => last)),
-      ],
-    ];
-  });
-  return markdownTable(
-    [
-      "arm",
-      "warnings, rollbacks, stops",
-      "rules broken",
-      "guard's best iteration by seed",
-      "its mean@8 below the run's best",
-      "last iteration's below it",
-    ],
-    rows,
-  );
 }
 
 function armTable({ arms, empty }: StudyResult): string {

@@ -56,7 +56,7 @@ describe("npm run study", () => {
     expect(first.stderr).toContain("improved-3: done");
     expect(first.stderr).toContain("broken-3: failed");
     expect(first.status).toBe(1);
-    const { arms, runs: records } = result();
+    const { arms, runs: records, overQuestions } = result();
     expect(arms.map(({ differs }) => differs)).toEqual([[], ["curriculum.band: [0.001,0.002]"]]);
     expect(records.map(({ arm, seed, state, iterations }) => [arm, seed, state, iterations.length])).toEqual([
       ["improved", 3, "done", 2],
@@ -66,6 +66,10 @@ describe("npm run study", () => {
     expect(records[0].iterations[1]).toMatchObject({ solverSteps: 1, challengerSteps: 1, guard: { action: "none" } });
     // The untrained steps of both arms start from one base: equal scores, by construction.
     expect(records[1].iterations[0].scores).toEqual(records[0].iterations[0].scores);
+    // One seed of which one arm kept the base: the interval holds the difference of the two, to rounding.
+    const difference = 100 * (records[1].iterations[0].scores.mean - records[0].iterations[1].scores.mean);
+    expect(overQuestions.broken[0]).toBeLessThanOrEqual(difference + 0.01);
+    expect(overQuestions.broken[1]).toBeGreaterThanOrEqual(difference - 0.01);
     expect(readFileSync(join(out, "README.md"), "utf8")).toContain("broken, seed 3: ");
   });
 
