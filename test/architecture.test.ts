@@ -59,6 +59,7 @@ const RIGHT: [file: string, imported: string][] = [
   ["src/selfplay/r.ts", "../grpo/step.ts"],
   ["src/selfplay/s.ts", "../engine/types.ts"],
   ["src/report/r.ts", "../store/run-store.ts"],
+  ["src/report/s.ts", "../evaluation/statistics.ts"],
   ["src/cli/r.ts", "../engine/create.ts"],
   ["src/server/r.ts", "../engine/types.ts"],
   ["src/cli/s.ts", "../server/openai.ts"],

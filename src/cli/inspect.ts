@@ -1,6 +1,7 @@
 // `rzero inspect`: one run's phases, scores and health, from what its finished phases left.
 
 import { Command } from "commander";
+import { guardText } from "../report/guard-tables.ts";
 import { runTables } from "../report/run-tables.ts";
 import type { BenchScore, ChallengerMetrics, SolverMetrics, TrainingMetrics } from "../store/events.ts";
 import { PHASES, type Phase, runsRoot } from "../store/layout.ts";
@@ -9,7 +10,6 @@ import { openRun } from "../store/runs.ts";
 import { formatDuration, formatPercent, formatTable } from "../util/format.ts";
 import { embeddedFile, withBenchmarks } from "./benchmark-options.ts";
 import { showContamination } from "./contamination.ts";
-import { guardTables } from "./guard-tables.ts";
 import { wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { showVerification } from "./verify.ts";
@@ -68,7 +68,7 @@ async function inspect(name: string, options: InspectOptions): Promise<void> {
   print(phases === "" ? "No phase is finished yet." : phases);
   const health = healthTable(run);
   if (health !== "") print(`\nHealth of training (mean over the phase's steps)\n\n${health}`);
-  const guard = guardTables(run);
+  const guard = guardText(run);
   if (guard !== "") print(`\n${guard}`);
   const tables = runTables(run);
   if (tables !== "") print(`\n${tables}`);

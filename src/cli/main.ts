@@ -26,6 +26,7 @@ import { inspectCommand } from "./inspect.ts";
 import { listCommand } from "./list.ts";
 import { endQuietlyOnClosedPipe, say } from "./output.ts";
 import { splitOverrides } from "./overrides.ts";
+import { reportCommand } from "./report.ts";
 import { resumeCommand } from "./resume.ts";
 import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
@@ -49,6 +50,7 @@ function program(overrides: readonly Override[]): Command {
     sftCommand(),
     gradeCommand(),
     exportCommand(),
+    reportCommand(),
     serveCommand(),
     benchCommand(),
     doctorCommand(overrides),

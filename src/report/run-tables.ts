@@ -6,25 +6,43 @@ import type { RunStore } from "../store/run-store.ts";
 import { formatPercent, formatTable } from "../util/format.ts";
 
 /** One scored policy of a run. */
-interface ScoreColumn {
+export interface ScoreColumn {
   readonly title: string;
   readonly benches: readonly BenchScore[];
 }
 
-/** Both tables of a run as far as it got; an empty string when nothing was evaluated yet. */
+/** A table for people: what it shows, its header, its rows; the first column names them. */
+export interface Table {
+  readonly heading: string;
+  readonly header: readonly string[];
+  readonly rows: readonly (readonly string[])[];
+  /** Columns of words beside the first; the others are numbers. */
+  readonly words?: readonly number[];
+}
+
+/** Scores and loop of a run as far as it got, as text; an empty string when nothing was evaluated yet. */
 export function runTables(store: RunStore): string {
+  const scores = scoreTables(store);
+  return scores.length === 0 ? "" : [...scores, ...loopTable(store)].map(tableText).join("\n\n");
+}
+
+/** A table under its heading, aligned. */
+export function tableText({ heading, header, rows, words = [] }: Table): string {
+  const align = header.map((_, column) => (column === 0 || words.includes(column) ? "left" : "right"));
+  return `${heading}\n\n${formatTable(header, rows, align)}`;
+}
+
+/** One table per benchmark; none when nothing was evaluated yet. */
+export function scoreTables(store: RunStore): Table[] {
   const columns = scoreColumns(store);
-  if (columns.length === 0) return "";
-  const scores = columns[0].benches.map(({ name }, bench) => {
+  return (columns[0]?.benches ?? []).map(({ name }, bench) => {
     const asked = columns.filter(({ benches }) => benches[bench]?.name === name);
     return scoreTable(name, asked, bench);
   });
-  const loop = loopTable(store);
-  return [...scores, ...(loop === "" ? [] : [loop])].join("\n\n");
 }
 
-/** Finished evaluations: base, base forced to think (the elicitation line), then the iterations. */
-function scoreColumns(store: RunStore): ScoreColumn[] {
+/** Finished evaluations, in order: base, base forced to think (the elicitation line), then the iterations. */
+export function scoreColumns(store: RunStore): ScoreColumn[] {
   return store
     .iterations()
     .filter((iteration) => store.phaseDone(iteration, "evaluation"))
@@ -36,7 +54,7 @@ function scoreColumns(store: RunStore): ScoreColumn[] {
     });
 }
 
-function scoreTable(name: string, columns: readonly ScoreColumn[], bench: number): string {
+function scoreTable(name: string, columns: readonly ScoreColumn[], bench: number): Table {
   const scores = columns.map(({ benches }) => benches[bench]);
   const { questions, samples, temperature, sampled } = scores[0];
   const cell = (greedy: number | undefined, mean: number | undefined) => `${formatPercent(greedy)} / ${formatPercent(mean)}`;
@@ -55,11 +73,11 @@ function scoreTable(name: string, columns: readonly ScoreColumn[], bench: number
     ...group("categories", (key) => key),
   ];
   const heading = `${name}: ${questions} questions, greedy / mean@${samples} at temperature ${temperature}, in %`;
-  return `${heading}\n\n${formatTable(["", ...columns.map(({ title }) => title)], rows)}`;
+  return { heading, header: ["", ...columns.map(({ title }) => title)], rows };
 }
 
-/** One row per iteration: how the Challenger moved, what the curriculum kept, what the Solver made of it. */
-function loopTable(store: RunStore): string {
+/** One row per iteration: how the Challenger moved, what the curriculum kept, what the Solver made of it; none before the first curriculum. */
+export function loopTable(store: RunStore): Table[] {
   const rows = store
     .iterations()
     .filter((iteration) => iteration > 0 && store.phaseDone(iteration, "curriculum"))
@@ -81,7 +99,7 @@ function loopTable(store: RunStore): string {
         fromTo(solver[0]?.reward, solver.at(-1)?.reward, formatPercent),
       ];
     });
-  if (rows.length === 0) return "";
+  if (rows.length === 0) return [];
   const header = [
     "iteration",
     "in band %",
@@ -95,7 +113,8 @@ function loopTable(store: RunStore): string {
     "clusters",
     "Solver reward %",
   ];
-  return `The loop (before → after training; level and label accuracy from known truth, which nothing trains on)\n\n${formatTable(header, rows)}`;
+  const heading = "The loop (before → after training; level and label accuracy from known truth, which nothing trains on)";
+  return [{ heading, header, rows }];
 }
 
 /** Label accuracy as the probes let one expect it. */
