@@ -1,7 +1,7 @@
 // The optimizer: AdamW in PyTorch's order of operations (torch/optim/adamw.py, single tensor), and the sum of squares for clipping.
-// Moments in bf16 are rounded by chance: to nearest, one that moves by less than half a unit in its last place would stand still.
+// A weight's panels can be renewed on the way, while its rows are in the cache. Moments in bf16 are rounded by chance: to nearest, one that moves by less than half a unit in its last place would stand still.
 #include "rzero.h"
-#include "bf16.h"
+#include "gemm.h"
 
 #define BLOCK 8192
 
@@ -12,6 +12,11 @@ typedef struct {
   long count;
   float decay, beta2, one_minus_beta1, one_minus_beta2, step_size, root_correction, eps, grad_scale;
   uint32_t key; // of this step
+  long first;
+  int keep; // the gradient
+  cell *packed;
+  long in;
+  int format, half;
 } adam_job;
 
 #if defined(__AVX512F__)
@@ -53,9 +58,9 @@ INLINE void adam_vector(const adam_job *c, long i, long left, int half) {
   vf v = vs * c->beta2 + c->one_minus_beta2 * g * g;
   vf denominator = sqrt_v(v) / c->root_correction + c->eps;
   store_upto(c->param + i, p - c->step_size * m / denominator, left);
-  store_upto(c->grad + i, splat(0), left);
+  if (!c->keep) store_upto(c->grad + i, splat(0), left);
   if (half) {
-    vu random = hash_v(counters(i) * 0x9e3779b1 + c->key); // 16 bits for each moment
+    vu random = hash_v(counters(c->first + i) * 0x9e3779b1 + c->key); // 16 bits for each moment
     store_bf16_upto((bf16 *)c->m + i, to_bf16_random_v(m, random & 0xffff), left);
     store_bf16_upto((bf16 *)c->v + i, to_bf16_random_v(v, random >> 16), left);
   } else {
@@ -64,25 +69,36 @@ INLINE void adam_vector(const adam_job *c, long i, long left, int half) {
   }
 }
 
-INLINE void adam_block(const adam_job *job, long item, int half) {
+INLINE void adam_block(const adam_job *job, long i, long end, int half) {
   const adam_job c = *job;
-  long i = item * BLOCK, end = i + BLOCK < c.count ? i + BLOCK : c.count;
   for (; i + VL <= end; i += VL) adam_vector(&c, i, VL, half);
   if (i < end) adam_vector(&c, i, end - i, half);
 }
 
-static void adam_item(void *arg, long item, int thread) {
-  (void)thread;
-  adam_block(arg, item, 0);
+static void adam_range(const adam_job *c, long from, long end) {
+  if (c->half) adam_block(c, from, end, 1);
+  else adam_block(c, from, end, 0);
 }
 
-static void adam_bf16_item(void *arg, long item, int thread) {
+static void adam_item(void *arg, long item, int thread) {
   (void)thread;
-  adam_block(arg, item, 1);
+  const adam_job *c = arg;
+  adam_range(c, item * BLOCK, rz_min((item + 1) * BLOCK, c->count));
+}
+
+// The rows of one panel.
+static void adam_panel(void *arg, long panel, int thread) {
+  (void)thread;
+  const adam_job *c = arg;
+  long row = panel * NR, rows = rz_min(NR, c->count / c->in - row), steps = rz_steps(c->format, c->in);
+  rz_source from = {ROWS_F32, c->param, c->in, c->in};
+  adam_range(c, row * c->in, (row + rows) * c->in);
+  rz_pack(c->format, c->packed + panel * NR * steps, NR, &from, row, rows, 0, steps);
 }
 
 void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
-              double beta2, double eps, double weight_decay, long step, float grad_scale) {
+              double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad, void *packed, long in,
+              int format) {
   double power1 = pow(beta1, (double)step), power2 = pow(beta2, (double)step);
   adam_job a = {.param = param,
                 .grad = grad,
@@ -97,8 +113,15 @@ void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int 
                 .root_correction = (float)sqrt(1.0 - power2),
                 .eps = (float)eps,
                 .grad_scale = grad_scale,
-                .key = hash_v((vu){} + (uint32_t)step)[0]};
-  rz_parallel(ctx, bf16_moments ? adam_bf16_item : adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 5);
+                .key = hash_v((vu){} + (uint32_t)step)[0],
+                .first = first,
+                .keep = keep_grad,
+                .packed = packed,
+                .in = in,
+                .format = format,
+                .half = bf16_moments};
+  if (packed) rz_parallel(ctx, adam_panel, &a, (count / in + NR - 1) / NR, (double)count * 6);
+  else rz_parallel(ctx, adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 5);
 }
 
 typedef double d8 __attribute__((vector_size(64)));

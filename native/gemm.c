@@ -10,10 +10,12 @@
 #define LONGEST 2048 // steps whose B is packed at once
 #define A_STEPS (9 * 1024) // tiles × steps of packed A: MR times as many cells, half of L2
 #define TILES 18 // of packed A, at most
-#define B_CELLS (1L << 20) // packed B, unless a column of panels is longer
+#define B_CELLS (2L << 20) // packed B: all threads read it, a small part of L3
 #define NC 512 // columns of packed B, at least
 #define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
 #define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
+#define B_SPAN 64 // steps of B that a thread packs at a time
+#define STREAMED (1L << 18) // elements of a gradient that no cache keeps until it is read again
 #define NC_SUMS 1024 // columns whose sums wait in scratch
 
 typedef struct {
@@ -25,10 +27,13 @@ typedef struct {
   rz_source b;
   float *c;
   const float *bias;
-  int accumulate;
+  int accumulate, stream; // stream: see rz_tile
   long kc, mc, nc, longest; // the sizes above for this product
   long a_cells, b_cells, c_cells; // scratch of one thread
   long row_step, col_step, col_items; // an item covers row_step × col_step of C
+  // The part that threads work on now: columns [j0, j0 + columns) over steps [p0, p0 + total). `shared` is B of it, packed, or NULL.
+  long j0, columns, p0, total;
+  cell *shared;
 } product;
 
 // A block of C while it is computed: rows × columns, by tiles of A that are packed for some steps.
@@ -109,7 +114,7 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
   int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
   int streams = g->panels && g->m <= FEW_ROWS;
   long lines = following ? (b->steps * NR * 4 / b->tiles + 127) / 128 : 0;
-  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR};
+  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR, .stream = g->stream && b->first && b->last};
   const cell *a = b->a;
   long height = b->height;
   for (long at = 0, i = 0; at < b->tiles; at++, i += height) {
@@ -125,9 +130,8 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
   }
 }
 
-// The block over steps [p0, p0 + steps). `packed`: B in scratch from steps `start` on, `total` steps long. `lazy`: scratch for one panel
-// of B instead, filled when it is needed.
-static void run_steps(block *b, const cell *packed, long start, long total, cell *lazy) {
+// The block over steps [p0, p0 + steps). Panels of B that nobody has packed are packed into `lazy` when they are needed.
+static void run_steps(block *b, cell *lazy) {
   const product *g = b->g;
   pack_a(b);
   long together = g->panels && b->tiles == 1 && b->load && b->store ? rz_gemm_panels(b->height) : 1;
@@ -139,32 +143,29 @@ static void run_steps(block *b, const cell *packed, long start, long total, cell
       const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
       const char *following = g->format == RZ_INT8 || g->m <= FEW_ROWS || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
       run_panels(b, panel, g->steps * NR, following, j, width);
-    } else if (lazy) {
+    } else if (g->shared) {
+      const cell *panel = g->shared + (j - g->j0) / NR * panel_distance(g->total) + (b->p0 - g->p0) * NR;
+      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + panel_distance(g->total)) : NULL, j, width);
+    } else {
       rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
       run_panels(b, lazy, 0, NULL, j, width);
-    } else {
-      const cell *panel = packed + (j - b->j0) / NR * panel_distance(total) + (b->p0 - start) * NR;
-      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + panel_distance(total)) : NULL, j, width);
     }
     j += width;
   }
 }
 
-// Rows [i0, i0 + rows), columns [j0, j0 + columns), steps [start, start + total).
-static void run_columns(const product *g, int thread, long i0, long rows, long j0, long columns, long start, long total) {
-  cell *a = rz_scratch(g->ctx, thread), *packed = a + g->a_cells;
-  float *sums = packed + g->b_cells;
-  int once = rows <= g->mc; // then each panel of B is needed only once
-  if (!g->panels && !once) rz_pack_tiles(g->format, packed, panel_distance(total), NR, NR, &g->b, j0, columns, start, total);
+// Rows [i0, i0 + rows), columns [j0, j0 + columns), the steps of now.
+static void run_columns(const product *g, int thread, long i0, long rows, long j0, long columns) {
+  cell *a = rz_scratch(g->ctx, thread), *lazy = a + g->a_cells;
   long blocks = (rows + g->mc - 1) / g->mc, mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
   for (long i = 0; i < rows; i += mc) {
-    block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .j0 = j0, .columns = columns, .a = a, .sums = sums};
+    block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .j0 = j0, .columns = columns, .a = a, .sums = lazy + g->b_cells};
     set_tiles(&b);
-    for (b.p0 = start; b.p0 < start + total; b.p0 += g->kc) {
-      b.steps = rz_min(g->kc, start + total - b.p0);
+    for (b.p0 = g->p0; b.p0 < g->p0 + g->total; b.p0 += g->kc) {
+      b.steps = rz_min(g->kc, g->p0 + g->total - b.p0);
       b.first = b.p0 == 0, b.last = b.p0 + b.steps == g->steps;
-      b.load = b.p0 == start, b.store = b.p0 + b.steps == start + total;
-      run_steps(&b, packed, start, total, once ? packed : NULL);
+      b.load = b.p0 == g->p0, b.store = b.p0 + b.steps == g->p0 + g->total;
+      run_steps(&b, lazy);
     }
   }
 }
@@ -172,35 +173,59 @@ static void run_columns(const product *g, int thread, long i0, long rows, long j
 static void run_item(void *arg, long item, int thread) {
   const product *g = arg;
   long i0 = item / g->col_items * g->row_step, rows = rz_min(g->row_step, g->m - i0);
-  long first = item % g->col_items * g->col_step, cols = rz_min(g->col_step, g->n - first);
-  for (long p = 0; p < g->steps; p += g->longest)
-    for (long j = 0; j < cols; j += g->nc)
-      run_columns(g, thread, i0, rows, first + j, rz_min(g->nc, cols - j), p, rz_min(g->longest, g->steps - p));
+  long first = item % g->col_items * g->col_step, cols = rz_min(g->col_step, g->columns - first);
+  for (long j = 0; j < cols; j += g->nc) run_columns(g, thread, i0, rows, g->j0 + first + j, rz_min(g->nc, cols - j));
+#if VL == 16
+  if (g->stream) _mm_sfence();
+#endif
+}
+
+static void pack_b_item(void *arg, long item, int thread) {
+  (void)thread;
+  const product *g = arg;
+  long first = item * B_SPAN, steps = rz_min(B_SPAN, g->total - first);
+  rz_pack_tiles(g->format, g->shared + first * NR, panel_distance(g->total), NR, NR, &g->b, g->j0, g->columns, g->p0 + first, steps);
 }
 
 // Cuts C into row_items × col_items items for the threads at hand: the split that ends first by an estimate in cycles per step. A few
 // items per thread even out threads that are held up; small products are not worth waking many.
 static void cut(product *g) {
-  const double pack = 0.4; // cycles per packed cell; a step of one row and one panel is one cycle
+  const double pack = 0.4; // cycles per packed cell of A; a step of one row and one panel is one cycle
   double work = 2.0 * (double)g->m * (double)g->n * (double)g->k, bytes = g->panels ? 4.0 * (double)g->steps * (double)g->n : 0;
   long threads = rz_threads(g->ctx), most = threads == 1 ? 1 : 4 * threads;
   most = rz_min(most, (long)(work / 2e6 > bytes / 131072 ? work / 2e6 : bytes / 131072) + 1);
-  long rows = (g->m + MR - 1) / MR, cols = (g->n + NR - 1) / NR; // in tiles and panels
+  long rows = (g->m + MR - 1) / MR, cols = (g->columns + NR - 1) / NR; // in tiles and panels
   double best = 0;
   for (long r = 1; r <= most && r <= rows; r++)
     for (long c = 1; c <= most / r && c <= cols; c++) {
       double high = (double)((rows + r - 1) / r * MR), wide = (double)((cols + c - 1) / c);
-      double item = high * wide + pack * (high * (double)(((long)wide * NR - 1) / g->nc + 1) + (g->panels ? 0 : wide * NR));
+      double item = high * wide + pack * high * (double)(((long)wide * NR - 1) / g->nc + 1);
       double time = item * ((double)((r * c + threads - 1) / threads) + 0.2);
       if (best > 0 && time >= best) continue;
       best = time, g->row_step = (rows + r - 1) / r * MR, g->col_step = (cols + c - 1) / c * NR;
     }
-  g->col_items = (g->n + g->col_step - 1) / g->col_step;
+  g->col_items = (g->columns + g->col_step - 1) / g->col_step;
 }
 
 static int run_empty(const product *g) {
   for (long i = 0; i < g->m; i++)
     for (long j = 0; j < g->n; j++) g->c[i * g->n + j] = (g->accumulate ? g->c[i * g->n + j] : 0.0f) + (g->bias ? g->bias[j] : 0.0f);
+  return RZ_OK;
+}
+
+// One part of the product after the other: first its B is packed by all threads, then its tiles are computed.
+static int run_shared(product *g, long columns) {
+  g->shared = rz_shared(g->ctx, (size_t)((columns + NR - 1) / NR * panel_distance(g->longest)) * sizeof(cell));
+  if (!g->shared) return RZ_OUT_OF_MEMORY;
+  for (g->p0 = 0; g->p0 < g->steps; g->p0 += g->longest) {
+    g->total = rz_min(g->longest, g->steps - g->p0);
+    for (g->j0 = 0; g->j0 < g->n; g->j0 += columns) {
+      g->columns = rz_min(columns, g->n - g->j0), g->col_items = (g->columns + g->col_step - 1) / g->col_step;
+      rz_parallel(g->ctx, pack_b_item, g, (g->total + B_SPAN - 1) / B_SPAN, (double)g->columns * (double)g->total);
+      double work = (double)g->m * (double)g->columns * (double)g->total / 8;
+      rz_parallel(g->ctx, run_item, g, (g->m + g->row_step - 1) / g->row_step * g->col_items, work);
+    }
+  }
   return RZ_OK;
 }
 
@@ -212,21 +237,26 @@ static int run_product(product *g) {
   g->longest = rz_round_up((g->steps + parts - 1) / parts, NR);
   long blocks = (g->longest + KC - 1) / KC;
   g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = rz_min(A_STEPS / g->kc, TILES) * MR;
-  g->nc = g->panels ? g->n : B_CELLS / g->longest > NC ? B_CELLS / g->longest / NR * NR : NC;
-  if (blocks > 1) g->nc = rz_min(g->nc, NC_SUMS);
+  g->nc = g->steps > g->kc ? NC_SUMS : g->n, g->columns = g->n, g->total = g->steps;
   // Few rows: nothing in L1 is worth coming back to, B is streamed as it lies. Int8 sums are scaled once, so never cut.
   if (g->format == RZ_INT8 || (g->m <= FEW_ROWS && g->panels)) {
     g->kc = g->longest;
     g->mc = A_STEPS / g->kc < FEW_ROWS / MR ? FEW_ROWS : rz_min(A_STEPS / g->kc, TILES) * MR;
     g->nc = g->n;
   }
+  if (!g->panels) {
+    long groups = (g->n * g->longest + B_CELLS - 1) / B_CELLS;
+    g->columns = rz_min(g->n, rz_max(NC, rz_round_up((g->n + groups - 1) / groups, NR)));
+  }
   cut(g);
-  long mc = rz_min(rz_round_up(g->row_step, MR), g->mc), nc = rz_min(g->col_step, g->nc);
+  long mc = rz_min(rz_round_up(g->row_step, MR), g->mc), nc = rz_min(g->col_step, g->nc), row_items = (g->m + g->row_step - 1) / g->row_step;
+  int shared = !g->panels && (row_items > 1 || g->m > g->mc); // else each panel of B is read once
   g->a_cells = rz_round_up(mc * g->kc + (mc / MR + 2) * VL + VL, 16);
-  g->b_cells = g->panels ? 0 : g->row_step <= g->mc ? g->kc * NR : rz_round_up(nc, NR) / NR * panel_distance(g->longest);
-  g->c_cells = g->longest > g->kc ? mc * rz_round_up(nc, NR) : 0;
+  g->b_cells = g->panels || shared ? 0 : g->kc * NR;
+  g->c_cells = g->steps > g->kc ? mc * rz_round_up(nc, NR) : 0;
   if (rz_reserve(g->ctx, (size_t)(g->a_cells + g->b_cells + g->c_cells) * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
-  long row_items = (g->m + g->row_step - 1) / g->row_step;
+  if (shared) return run_shared(g, g->columns);
+  g->columns = g->n, g->col_items = (g->n + g->col_step - 1) / g->col_step;
   rz_parallel(g->ctx, run_item, g, row_items * g->col_items, 2.0 * (double)g->m * (double)g->n * (double)g->k / 16);
   return RZ_OK;
 }
@@ -246,8 +276,10 @@ int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const 
   return run_product(&g);
 }
 
-int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in, int format) {
-  product g = {.ctx = ctx, .format = format, .m = out, .n = in, .k = rows, .c = dw, .accumulate = 1};
+int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in, int accumulate,
+                              int format) {
+  product g = {.ctx = ctx, .format = format, .m = out, .n = in, .k = rows, .c = dw, .accumulate = accumulate};
+  g.stream = !accumulate && VL == 16 && out * in >= STREAMED && in % VL == 0 && (uintptr_t)dw % 64 == 0;
   g.a = (rz_source){COLUMNS_F32, dy, out, rows};
   g.b = (rz_source){COLUMNS_F32, x, in, rows};
   return run_product(&g);

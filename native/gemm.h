@@ -25,6 +25,7 @@ typedef struct {
   long ld_in, ld_out;
   const char *following;
   long lines;
+  int stream; // out is whole aligned lines that nobody reads soon: past the caches, so that they are not read first
   long ahead; // bytes by which panels are fetched ahead while they are read: where they come from memory, else 0
 } rz_tile;
 typedef void (*rz_gemm_kernel)(long steps, const cell *a, const void *b, long panel_step, const rz_tile *tile);
@@ -56,6 +57,7 @@ void rz_pack_tiles(int format, cell *to, long distance, long ld, long width, con
                    long steps);
 
 static inline long rz_min(long a, long b) { return a < b ? a : b; }
+static inline long rz_max(long a, long b) { return a > b ? a : b; }
 static inline long rz_round_up(long x, long step) { return (x + step - 1) / step * step; }
 static inline long rz_steps(int format, long k) { return format == RZ_BF16 ? (k + 1) / 2 : k; }
 // Scales of an int8 weight [out, in], after its panels.

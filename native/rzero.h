@@ -50,7 +50,8 @@ RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const void *p
                         int accumulate, int format);
 RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const void *packed, long rows, long out, long in,
                                        int accumulate, int format);
-RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in, int format);
+RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in,
+                                        int accumulate, int format);
 RZ_EXPORT void rz_bias_backward(rz_context *ctx, float *dbias, const float *dy, long rows, long out);
 
 // --- rows (embedding.c); `limit` is the number of rows that an index may name ---
@@ -86,8 +87,10 @@ RZ_EXPORT int rz_sample_tokens(rz_context *ctx, int32_t *tokens, float *logprobs
 
 // --- optimizer (adamw.c) ---
 RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory
+// `first` is the index of the first element among all that step together. `packed`, or NULL: panels of param as a weight of rows of `in`.
 RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr,
-                        double beta1, double beta2, double eps, double weight_decay, long step, float grad_scale);
+                        double beta1, double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad,
+                        void *packed, long in, int format);
 
 // --- measuring (peak.c) ---
 RZ_EXPORT double rz_peak(rz_context *ctx, double seconds, int format); // GFLOP/s of independent chains on all threads; 0: no such instruction

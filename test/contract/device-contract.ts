@@ -127,6 +127,7 @@ function memoryTests(device: () => Device): void {
     device().free(buffer);
   });
   bf16MomentTests(device);
+  trainingStepTests(device);
   it("a repacked weight is the new weight", () => {
     const d = device();
     const [x, w, y] = [uploaded(d, noise(4 * 20, 51)), uploaded(d, noise(40 * 20, 52)), d.alloc("f32", 4 * 40)];
@@ -141,6 +142,63 @@ function memoryTests(device: () => Device): void {
     d.freePacked(packed);
     for (const buffer of [x, w, y]) d.free(buffer);
   });
+}
+
+function trainingStepTests(device: () => Device): void {
+  const bits = (d: Device, buffer: DeviceBuffer): string =>
+    Buffer.from((d.download(buffer) as Float32Array).buffer).toString("hex");
+  it.each([
+    ["f32", 40, 75, 130],
+    ["bf16", 40, 75, 130],
+    ["f32", 4100, 33, 20],
+    ["bf16", 33, 512, 528],
+    ["f32", 33, 512, 528],
+  ] as const)(
+    "linearBackwardWeight in %s without adding has the bits of adding to zeros: %i x %i x %i",
+    (format, rows, out, inDim) => {
+      const d = device();
+      const [dy, x] = [uploaded(d, noise(rows * out, 70)), uploaded(d, noise(rows * inDim, 71))];
+      const [zeros, others] = [d.alloc("f32", out * inDim), uploaded(d, noise(out * inDim, 72))];
+      d.linearBackwardWeight(zeros, dy, x, rows, out, inDim, format);
+      d.linearBackwardWeight(others, dy, x, rows, out, inDim, format, false);
+      expect(bits(d, others)).toBe(bits(d, zeros));
+      for (const buffer of [dy, x, zeros, others]) d.free(buffer);
+    },
+  );
+  it.each(["f32", "bf16"] as const)(
+    "adamW by parts renews panels and may leave the gradient; bits as in one call, panels in %s",
+    (format) => {
+      const d = device();
+      const [OUT, IN, REST] = [75, 48, 21];
+      const N = OUT * IN + REST;
+      const data = [noise(N, 73), noise(N, 74), noise(N, 75), noise(N, 76).map((x) => x * x)];
+      const fresh = (): DeviceBuffer[] =>
+        data.map((values, i) => {
+          const buffer = d.alloc(i < 2 ? "f32" : "bf16", N);
+          d.upload(buffer, values);
+          return buffer;
+        });
+      const [whole, parts] = [fresh(), fresh()];
+      const step = { learningRate: 0.01, beta1: 0.9, beta2: 0.999, epsilon: 1e-8, weightDecay: 0.1, step: 3, gradScale: 0.5 };
+      d.adamW(whole[0], whole[1], whole[2], whole[3], N, step);
+      const part = (from: number, n: number) =>
+        parts.map((b) => d.view(b, from, n)) as [DeviceBuffer, DeviceBuffer, DeviceBuffer, DeviceBuffer];
+      const packed = d.packWeight(parts[0], OUT, IN, format);
+      d.adamW(...part(0, OUT * IN), OUT * IN, { ...step, keepGradient: true }, packed);
+      d.adamW(...part(OUT * IN, REST), REST, { ...step, first: OUT * IN, keepGradient: true });
+      for (const i of [0, 2, 3]) expect(bits(d, parts[i])).toBe(bits(d, whole[i]));
+      expect(d.download(parts[1])).toEqual(data[1]);
+      expect(d.download(whole[1])).toEqual(new Float32Array(N));
+      const x = uploaded(d, noise(5 * IN, 77));
+      const [y, expected] = [d.alloc("f32", 5 * OUT), d.alloc("f32", 5 * OUT)];
+      const again = d.packWeight(whole[0], OUT, IN, format);
+      d.linear(y, x, packed, 5);
+      d.linear(expected, x, again, 5);
+      expect(bits(d, y)).toBe(bits(d, expected));
+      for (const buffer of [...whole, ...parts, x, y, expected]) d.free(buffer);
+      for (const one of [packed, again]) d.freePacked(one);
+    },
+  );
 }
 
 function bf16MomentTests(device: () => Device): void {

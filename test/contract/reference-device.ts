@@ -173,8 +173,10 @@ export class ReferenceDevice implements Device {
     outDim: number,
     inDim: number,
     format: WeightFormat,
+    accumulate = true,
   ): void {
     const [gradient, input] = [operand(format, f(dy)), operand(format, f(x))];
+    if (!accumulate) f(dw).fill(0, 0, outDim * inDim);
     for (let o = 0; o < outDim; o++)
       for (let i = 0; i < inDim; i++)
         for (let r = 0; r < rows; r++) f(dw)[o * inDim + i] += gradient[r * outDim + o] * input[r * inDim + i];
@@ -373,7 +375,7 @@ export class ReferenceDevice implements Device {
     for (let i = 0; i < count; i++) sum += f(x)[i] ** 2;
     return sum;
   }
-  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, s: AdamWStep): void {
+  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, s: AdamWStep, packed?: PackedWeight): void {
     const correction1 = 1 - s.beta1 ** s.step;
     const correction2 = 1 - s.beta2 ** s.step;
     const round = (x: number): number => (m.dtype === "bf16" ? toBf16ByChance(x, this.rng) : x);
@@ -386,8 +388,9 @@ export class ReferenceDevice implements Device {
       f(param)[i] -= ((s.learningRate / correction1) * first) / denominator;
       f(m)[i] = round(first);
       f(v)[i] = round(second);
-      f(grad)[i] = 0;
+      if (!s.keepGradient) f(grad)[i] = 0;
     }
+    if (packed !== undefined) this.packWeight(param, packed.outDim, packed.inDim, packed.format, packed);
   }
 }
 

@@ -15,6 +15,8 @@ export interface ModelContext {
   readonly keyValueType: "f32" | "bf16";
   /** Logits held at once when logprobs are computed, in elements. */
   readonly logitElements: number;
+  /** Gradients of products whose memory means nothing yet: the first product to come overwrites it. */
+  readonly unwritten: Set<Buffer>;
 }
 
 /** What a pass keeps of each layer: nothing (no backward follows), its input alone, or all that is costly to make again. */

@@ -13,8 +13,8 @@ export class FlatParameters {
   readonly specs: readonly ParameterSpec[];
   /** All values, zeros between. */
   readonly values: Buffer;
-  /** Same layout as `values`; only where they train. */
-  readonly gradients?: Buffer;
+  readonly #gradients?: Buffer;
+  #spent = false;
   readonly #device: Device;
   readonly #places = new Map<string, { offset: number; length: number }>();
 
@@ -31,11 +31,29 @@ export class FlatParameters {
     this.values = device.alloc("f32", total);
     if (!trains) return;
     try {
-      this.gradients = device.alloc("f32", total);
+      this.#gradients = device.alloc("f32", total);
     } catch (error) {
       device.free(this.values);
       throw error;
     }
+  }
+
+  /** Same layout as `values`; only where they train. */
+  get gradients(): Buffer | undefined {
+    if (this.takeSpent() && this.#gradients !== undefined) this.#device.zero(this.#gradients);
+    return this.#gradients;
+  }
+
+  /** Says that the gradients have served: they are zero from here on, but their memory is not cleared before somebody looks. */
+  spend(): void {
+    this.#spent = true;
+  }
+
+  /** Whether the gradients are zero without their memory being so; whoever asks makes it so, by overwriting it. */
+  takeSpent(): boolean {
+    const spent = this.#spent;
+    this.#spent = false;
+    return spent;
   }
 
   has(name: string): boolean {
@@ -47,21 +65,31 @@ export class FlatParameters {
     return this.part(this.values, name);
   }
 
-  /** Accumulated gradient of one parameter, where it trains. */
+  /** Where the gradient of one parameter is accumulated, if it trains. */
   gradient(name: string): Buffer {
-    if (this.gradients === undefined) throw new Error(`internal: gradient of frozen weights asked for: ${name}`);
-    return this.part(this.gradients, name);
+    if (this.#gradients === undefined) throw new Error(`internal: gradient of frozen weights asked for: ${name}`);
+    return this.part(this.#gradients, name);
+  }
+
+  /** Where one parameter begins in `values`. */
+  offset(name: string): number {
+    return this.#place(name).offset;
   }
 
   /** The part of a flat buffer with this layout that belongs to one parameter. */
   part(flat: Buffer, name: string): Buffer {
-    const place = this.#places.get(name);
-    if (place === undefined) throw new Error(`internal: no parameter ${name} in this layout`);
-    return this.#device.view(flat, place.offset, place.length);
+    const { offset, length } = this.#place(name);
+    return this.#device.view(flat, offset, length);
   }
 
   dispose(): void {
     this.#device.free(this.values);
-    if (this.gradients !== undefined) this.#device.free(this.gradients);
+    if (this.#gradients !== undefined) this.#device.free(this.#gradients);
+  }
+
+  #place(name: string): { offset: number; length: number } {
+    const place = this.#places.get(name);
+    if (place === undefined) throw new Error(`internal: no parameter ${name} in this layout`);
+    return place;
   }
 }

@@ -1,7 +1,7 @@
 // A whole model that trains: f32 master values and gradients, flat, and panels in the format of matrix products, renewed after each
 // step. It knows no file and no forward pass.
 
-import type { Device, WeightFormat } from "./device/types.ts";
+import type { Device, PackedWeight, WeightFormat } from "./device/types.ts";
 import { FlatParameters } from "./flat-parameters.ts";
 import { FrozenWeights } from "./frozen-weights.ts";
 import type { ModelConfig } from "./hf-config.ts";
@@ -37,6 +37,13 @@ export class FullWeights extends Weights {
 
   get tree(): WeightTree {
     return this.#tree;
+  }
+
+  override readonly renewsPanels = true;
+
+  override panels(spec: ParameterSpec): PackedWeight | undefined {
+    const name = packedName(spec, this.config);
+    return name === undefined ? undefined : this.#panels.get(name);
   }
 
   repack(): void {

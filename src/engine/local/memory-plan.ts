@@ -8,8 +8,11 @@ import type { ModelConfig } from "./hf-config.ts";
 import { type ParameterSpec, parameterSpecs } from "./parameters.ts";
 import { elements } from "./safetensors.ts";
 
-/** Logits held at once when logprobs are computed, in elements, unless told otherwise: 256 rows of the largest vocabulary (155 MB). */
-export const LOGIT_ELEMENTS = 256 * 151_936;
+/**
+ * Logits held at once when logprobs are computed, in elements, unless told otherwise (268 MB). In training, those of a pass that has more
+ * are computed twice.
+ */
+export const LOGIT_ELEMENTS = 2 ** 26;
 
 /** A chunk of logits has at least this many rows, whatever the vocabulary: below, the matrix product loses its speed. */
 export const LEAST_LOGIT_ROWS = 32;

@@ -49,7 +49,8 @@ export function linearBackward(
 ): void {
   if (w.packed.format === "int8") throw new Error("internal: backward through int8 weights");
   if (w.gradient !== undefined) {
-    m.device.linearBackwardWeight(w.gradient, dy, x, rows, w.outDim, w.inDim, w.packed.format);
+    const adding = !m.unwritten.delete(w.gradient);
+    m.device.linearBackwardWeight(w.gradient, dy, x, rows, w.outDim, w.inDim, w.packed.format, adding);
   }
   if (w.biasGradient !== undefined) m.device.biasBackward(w.biasGradient, dy, rows, w.outDim);
   m.device.linearBackwardInput(dx, dy, w.packed, rows, accumulate);

@@ -3,7 +3,7 @@
 
 import { EngineError } from "../../util/errors.ts";
 import type { AdamWParams, StepStats } from "../types.ts";
-import type { Buffer, Device } from "./device/types.ts";
+import type { AdamWStep, Buffer, Device } from "./device/types.ts";
 import type { Weights } from "./weights.ts";
 
 /** Moments and step count of AdamW for one set of trainable weights. */
@@ -46,9 +46,23 @@ export class AdamW {
     const gradScale = clipNorm > 0 ? Math.min(1, clipNorm / (gradNorm + 1e-6)) : 1;
     this.step += 1;
     const step = { learningRate, beta1, beta2, epsilon, weightDecay, step: this.step, gradScale };
-    this.#device.adamW(values, gradients, this.m, this.v, values.length, step);
-    this.#weights.repack();
+    if (this.#weights.renewsPanels) this.#updateEach(values, gradients, step);
+    else {
+      this.#device.adamW(values, gradients, this.m, this.v, values.length, step);
+      this.#weights.repack();
+    }
     return { gradNorm, applied: true };
+  }
+
+  /** Parameter by parameter, each with its panels, and without a pass over memory to clear the gradients. */
+  #updateEach(values: Buffer, gradients: Buffer, step: AdamWStep): void {
+    const weights = this.#weights;
+    for (const spec of weights.specs) {
+      const [p, g, m, v] = [values, gradients, this.m, this.v].map((flat) => weights.part(flat, spec.name));
+      const own = { ...step, first: weights.offset(spec.name), keepGradient: true };
+      this.#device.adamW(p, g, m, v, p.length, own, weights.panels(spec));
+    }
+    weights.spendGradients();
   }
 
   /** Forgets moments and step count. */

@@ -90,6 +90,7 @@ export class Transformer implements InferenceModel {
       pool: new BufferPool(device),
       logitElements,
       keyValueType: keyValueType(this.#format),
+      unwritten: new Set(),
     };
     this.#rope = new RopeTables(device, weights.config);
   }
@@ -131,16 +132,35 @@ export class Transformer implements InferenceModel {
     if (pending === undefined) throw new Error("internal: backward without forward");
     this.#pending = undefined;
     if (pending.selected.count === 0) return;
+    const given = gatherSelected(pending.data, dLogprobs);
+    const overwrites = this.weights.takeSpentGradients();
+    try {
+      if (overwrites) this.#startGradients();
+      this.#backward(pending, given);
+    } catch (error) {
+      if (overwrites) this.weights.spendGradients();
+      throw error;
+    }
+  }
+
+  /** Gradients of products are overwritten by the first of them, all others start from zeros. */
+  #startGradients(): void {
+    const { weights } = this;
+    this.#m.unwritten.clear();
+    for (const gradient of weights.productGradients()) this.#m.unwritten.add(gradient);
+    for (const spec of weights.specs) if (weights.panels(spec) === undefined) this.#m.device.zero(weights.gradient(spec.name));
+  }
+
+  #backward({ rows, selected, keeping, sequences }: Pending, dlogprobs: Float32Array): void {
     const m = this.#m;
-    const { rows, selected, keeping } = pending;
     const { tree } = this.weights;
     const dx = m.pool.take("dx", rows.count * this.config.hiddenSize);
-    backwardHead(m, tree, dx, selected, gatherSelected(pending.data, dLogprobs));
+    backwardHead(m, tree, dx, selected, dlogprobs);
     for (let index = this.config.layers - 1; index >= 0; index--) {
       const a = layerActivations(m, index, rows.count, keeping);
       // Where only inputs are kept all layers share the rest, and the forward pass left that of the last one.
       if (keeping === "inputs" && index < this.config.layers - 1) computeLayer(m, tree.layers[index], a, rows);
-      backwardLayer(m, tree.layers[index], a, dx, rows, pending.sequences);
+      backwardLayer(m, tree.layers[index], a, dx, rows, sequences);
     }
     // x = embedding[tokens]
     const { gradient } = tree.embedding;

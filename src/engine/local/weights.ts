@@ -119,6 +119,36 @@ export abstract class Weights {
     return this.flat.part(flat, name);
   }
 
+  /** Where one of them begins in `values`. */
+  offset(name: string): number {
+    return this.flat.offset(name);
+  }
+
+  /** Declares the gradients zero without clearing their memory; see `takeSpentGradients`. */
+  spendGradients(): void {
+    this.flat.spend();
+  }
+
+  /** Whether the gradients are zero but not their memory. Then the caller must overwrite all of it. */
+  takeSpentGradients(): boolean {
+    return this.flat.takeSpent();
+  }
+
+  /** Gradients of linear weights that train, all but adapters'. */
+  productGradients(): Buffer[] {
+    const { layers, head } = this.tree;
+    const linears = layers.flatMap((layer) => Object.values(layerLinears((_, key) => layer[key])));
+    return [head, ...linears].flatMap(({ gradient }) => gradient ?? []);
+  }
+
+  /** Panels of one of them, where an optimizer's step may renew them with the value: then `repack` has nothing left to do. */
+  panels(_spec: ParameterSpec): PackedWeight | undefined {
+    return undefined;
+  }
+
+  /** Whether all panels are such. */
+  readonly renewsPanels: boolean = false;
+
   /** Downloads one of them. */
   abstract download(spec: ParameterSpec): Float32Array;
   /** Renews the packed panels after `values` has changed. */

@@ -71,6 +71,10 @@ export interface AdamWStep {
   readonly step: number;
   /** Gradient multiplier (clipping). */
   readonly gradScale: number;
+  /** Index of the first element among all that this step updates, in however many calls; default 0. */
+  readonly first?: number;
+  /** Leave the gradient as it is; default false. */
+  readonly keepGradient?: boolean;
 }
 
 export interface Device {
@@ -109,7 +113,7 @@ export interface Device {
   linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer, accumulate?: boolean): void;
   /** dx[R, in] (+)= dy[R, out] · w[out, in], from the panels. */
   linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void;
-  /** dw[out, in] += dyᵀ · x. */
+  /** dw[out, in] += dyᵀ · x; without `accumulate` (default true) dw is overwritten, with the bits of adding to zeros. */
   linearBackwardWeight(
     dw: Buffer,
     dy: Buffer,
@@ -118,6 +122,7 @@ export interface Device {
     outDim: number,
     inDim: number,
     format: "f32" | "bf16",
+    accumulate?: boolean,
   ): void;
   /** dbias[out] += column sums of dy[R, out]. */
   biasBackward(dbias: Buffer, dy: Buffer, rows: number, outDim: number): void;
@@ -219,8 +224,9 @@ export interface Device {
   sumSquares(x: Buffer, count: number): number;
   /**
    * AdamW with decoupled weight decay, PyTorch's order of operations: p -= lr·wd·p; then the bias-corrected step. Clears grad.
+   * `packed`: panels of param as a weight [out, in], in f32 or bf16, renewed by the way.
    * m and v are both f32 or both bf16; bf16 ones are widened, updated and rounded stochastically by a hash of
    * (step, index): to nearest, a second moment that decays by 0.1 % a step would never move.
    */
-  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, step: AdamWStep): void;
+  adamW(param: Buffer, grad: Buffer, m: Buffer, v: Buffer, count: number, step: AdamWStep, packed?: PackedWeight): void;
 }

@@ -84,7 +84,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   packWeight: ["rz_pack_weight", "V", "PPPIIJJ"],
   linear: ["rz_linear", "J", "PPPPPIIIJJ"],
   linearBackwardInput: ["rz_linear_backward_input", "J", "PPPPIIIJJ"],
-  linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIIIJ"],
+  linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIIIJJ"],
   biasBackward: ["rz_bias_backward", "V", "PPPII"],
   gatherRows: ["rz_gather_rows", "J", "PPPPIII"],
   gatherBf16: ["rz_gather_bf16", "J", "PPPPIII"],
@@ -102,7 +102,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   logprobBackward: ["rz_logprob_backward", "J", "PPPPPII"],
   sampleTokens: ["rz_sample_tokens", "J", "PPPPPPPPPII"],
   sumSquares: ["rz_sum_squares", "D", "PPI"],
-  adamW: ["rz_adamw", "V", "PPPPPJIDDDDDIF"],
+  adamW: ["rz_adamw", "V", "PPPPPJIDDDDDIFIJPIJ"],
   peak: ["rz_peak", "D", "PDJ"],
   memoryBandwidth: ["rz_memory_bandwidth", "D", "PD"],
 };

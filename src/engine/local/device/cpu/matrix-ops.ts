@@ -16,9 +16,10 @@ type MatrixOps = Pick<
 >;
 
 /** As native/rzero.h numbers them. */
-const FORMAT: Record<WeightFormat, number> = { f32: 0, bf16: 1, int8: 2 };
+export const FORMAT: Record<WeightFormat, number> = { f32: 0, bf16: 1, int8: 2 };
 
-function panels(w: PackedWeight): number {
+/** Address of the panels. Errors: Error("internal: …") when they were freed. */
+export function panels(w: PackedWeight): number {
   const { block } = w as CpuPacked;
   if (!block.live) throw new Error("internal: linear: expected live panels, got freed ones.");
   return block.address;
@@ -63,9 +64,10 @@ export function matrixOps(native: Kernels, ctx: number, memory: CpuMemory): Matr
         "linearBackwardInput",
       );
     },
-    linearBackwardWeight: (dw, dy, x, rows, outDim, inDim, format) => {
+    linearBackwardWeight: (dw, dy, x, rows, outDim, inDim, format, accumulate = true) => {
       const [to, from, input] = [at(dw, outDim * inDim), at(dy, rows * outDim), at(x, rows * inDim)];
-      check(native.linearBackwardWeight(ctx, to, from, input, rows, outDim, inDim, FORMAT[format]), "linearBackwardWeight");
+      const code = native.linearBackwardWeight(ctx, to, from, input, rows, outDim, inDim, accumulate ? 1 : 0, FORMAT[format]);
+      check(code, "linearBackwardWeight");
     },
     biasBackward: (dbias, dy, rows, outDim) => {
       native.biasBackward(ctx, at(dbias, outDim), at(dy, rows * outDim), rows, outDim);

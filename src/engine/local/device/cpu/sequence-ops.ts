@@ -3,6 +3,7 @@
 import { EngineError } from "../../../../util/errors.ts";
 import type { AttentionShape, Buffer, Device } from "../types.ts";
 import type { Kernels } from "./kernels.ts";
+import { FORMAT, panels } from "./matrix-ops.ts";
 import { at, check } from "./memory.ts";
 
 function checkShape({ queryHeads, kvHeads, headDim }: AttentionShape): void {
@@ -94,13 +95,17 @@ export function optimizerOps(native: Kernels, ctx: number): Pick<Device, "sumSqu
       if (sum < 0) throw new EngineError("sumSquares: expected scratch memory, got none. Free memory.");
       return sum;
     },
-    adamW: (param, grad, m, v, count, s) => {
+    adamW: (param, grad, m, v, count, s, packed) => {
       if (!(s.step >= 1)) throw new Error(`internal: adamW: expected a step from 1, got ${s.step}.`);
       const [p, g, first, second] = [at(param, count), at(grad, count), at(m, count, m.dtype), at(v, count, m.dtype)];
       if (m.dtype === "i32") throw new Error("internal: adamW: expected f32 or bf16 moments, got i32.");
       const { learningRate, beta1, beta2, epsilon, weightDecay } = s;
       const scalars = [learningRate, beta1, beta2, epsilon, weightDecay, s.step, s.gradScale];
-      native.adamW(ctx, p, g, first, second, m.dtype === "bf16" ? 1 : 0, count, ...scalars);
+      if (packed !== undefined && (packed.format === "int8" || packed.outDim * packed.inDim !== count))
+        throw new Error(`internal: adamW: expected f32 or bf16 panels of ${count} elements, got others.`);
+      const renewed = packed === undefined ? [0, 1, 0] : [panels(packed), packed.inDim, FORMAT[packed.format]];
+      const kept = s.keepGradient ? 1 : 0;
+      native.adamW(ctx, p, g, first, second, m.dtype === "bf16" ? 1 : 0, count, ...scalars, s.first ?? 0, kept, ...renewed);
     },
   };
 }
