@@ -1,9 +1,11 @@
-// Compiles src/ to dist/ with plain tsc. Runs on `npm install` (the prepare step) and from setup.mjs.
+// Compiles src/ to dist/ with plain tsc, and the page of `rzero ui` with vite beside it. Runs on `npm install` (the prepare step) and
+// from setup.mjs.
 
-import { spawnSync } from "node:child_process";
+import { spawn } from "node:child_process";
 import { chmodSync, existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
+import { buildPage } from "./build-page.mjs";
 
 const root = dirname(dirname(fileURLToPath(import.meta.url)));
 const tsc = join(root, "node_modules", "typescript", "bin", "tsc");
@@ -11,7 +13,11 @@ if (!existsSync(tsc)) {
   // A packed install has dist/ already and no compiler; a checkout without node_modules runs npm install first.
   process.exit(existsSync(join(root, "dist")) ? 0 : 1);
 }
-const result = spawnSync(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" });
-if (result.status !== 0) process.exit(result.status ?? 1);
+const compiled = new Promise((resolve) => {
+  spawn(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" }).on("close", resolve);
+});
+const built = await buildPage(root);
+const code = await compiled;
+if (code !== 0 || !built) process.exit(code || 1);
 const binary = join(root, "dist", "cli", "main.js");
 if (existsSync(binary)) chmodSync(binary, 0o755);
