@@ -2,10 +2,11 @@
 
 import { useSignal } from "@preact/signals";
 import { useEffect, useRef } from "preact/hooks";
+import { hrefTo, type Route } from "./address.ts";
 import { Help } from "./help.tsx";
 import { useKeys } from "./keys.ts";
 import { connection } from "./live.ts";
-import { hrefTo, type Route, route } from "./route.ts";
+import { route } from "./route.ts";
 import { theme, toggleTheme } from "./theme.ts";
 import { CompareView } from "./views/compare.tsx";
 import { RunPages } from "./views/run-pages.tsx";

@@ -1,7 +1,7 @@
 import { describe, expect, it } from "vitest";
 import { questionSearch } from "../api-questions.ts";
+import { hrefTo, parseRoute } from "./address.ts";
 import { filterOf } from "./question-filter.ts";
-import { hrefTo, parseRoute } from "./route.ts";
 
 describe("filterOf", () => {
   it("reads every condition and passes it on", () => {

@@ -1,13 +1,7 @@
-// Where the page is: the part of the address after "#", as segments and a query. The server never sees it, so a reload needs no rule of
-// its own there. Knows no view.
+// Where the page is, and going elsewhere. The server never sees the part after "#", so a reload needs no rule of its own there. Knows no view.
 
 import { computed, signal } from "@preact/signals";
-
-/** `#/run/tiny-001/questions?sort=share` is path ["run", "tiny-001", "questions"] with the query's keys. */
-export interface Route {
-  readonly path: readonly string[];
-  readonly query: URLSearchParams;
-}
+import { hrefTo, parseRoute, type Query } from "./address.ts";
 
 const hash = signal(location.hash);
 addEventListener("hashchange", () => {
@@ -16,30 +10,6 @@ addEventListener("hashchange", () => {
 
 /** The current route. */
 export const route = computed(() => parseRoute(hash.value));
-
-/** Reads an address; a segment that is not valid percent-encoding stands as it is. */
-export function parseRoute(text: string): Route {
-  const [path = "", query = ""] = text.replace(/^#?\/?/, "").split("?", 2);
-  return { path: path.split("/").filter(Boolean).map(decode), query: new URLSearchParams(query) };
-}
-
-function decode(segment: string): string {
-  try {
-    return decodeURIComponent(segment);
-  } catch {
-    return segment;
-  }
-}
-
-/** Values of a query; undefined and "" leave a key out. */
-export type Query = Readonly<Record<string, string | number | undefined>>;
-
-/** The address of a place in the page. */
-export function hrefTo(path: readonly string[], query: Query = {}): string {
-  const given = Object.entries(query).filter(([, value]) => value !== undefined && value !== "");
-  const search = new URLSearchParams(given.map(([key, value]) => [key, String(value)])).toString();
-  return `#/${path.map(encodeURIComponent).join("/")}${search === "" ? "" : `?${search}`}`;
-}
 
 /** Goes to a place, as a new entry of the history. */
 export function go(path: readonly string[], query?: Query): void {

@@ -4,8 +4,8 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo, useRef } from "preact/hooks";
 import type { MapCluster, MapPoint } from "../../api.ts";
+import { hrefTo } from "../address.ts";
 import { percent } from "../numbers.ts";
-import { hrefTo } from "../route.ts";
 import { cssColour, theme } from "../theme.ts";
 import { verdictText } from "../words.ts";
 import { lineColour } from "./chart.tsx";

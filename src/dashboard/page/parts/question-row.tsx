@@ -1,8 +1,8 @@
 // One question as a row of the list, and the titles of its columns, which sort.
 
 import type { QuestionRow, Sort } from "../../api-questions.ts";
+import { hrefTo } from "../address.ts";
 import { percent, short } from "../numbers.ts";
-import { hrefTo } from "../route.ts";
 import { verdictText } from "../words.ts";
 import { MathText, QuestionText } from "./math.tsx";
 import { VoteBar } from "./vote-bar.tsx";

@@ -3,13 +3,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect, useMemo } from "preact/hooks";
 import { type Comparison, CURVES, type CurveKey, MOST_COMPARED, ROUTES, type Role, type Runs } from "../../api.ts";
+import { hrefTo } from "../address.ts";
 import { useLoad } from "../client.ts";
 import { listen, throttled } from "../live.ts";
 import { interval, percent } from "../numbers.ts";
 import { Chart, type Line, Swatch } from "../parts/chart.tsx";
 import { Scroller } from "../parts/scroller.tsx";
 import { Empty, Show } from "../parts/states.tsx";
-import { hrefTo, route } from "../route.ts";
+import { route } from "../route.ts";
 import { alignLines } from "../series.ts";
 
 const REFRESH_MS = 2000;

@@ -4,13 +4,13 @@
 import { useSignal } from "@preact/signals";
 import { useMemo } from "preact/hooks";
 import { type Diversity, ROUTES } from "../../api.ts";
+import { hrefTo } from "../address.ts";
 import { useLoad } from "../client.ts";
 import { count, percent } from "../numbers.ts";
 import { ClusterMap } from "../parts/cluster-map.tsx";
 import { QuestionText } from "../parts/math.tsx";
 import { Scroller } from "../parts/scroller.tsx";
 import { Empty, Show } from "../parts/states.tsx";
-import { hrefTo } from "../route.ts";
 import type { RunData } from "../run-data.ts";
 
 export function DiversityView({ run }: { readonly run: RunData }) {

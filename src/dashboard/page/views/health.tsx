@@ -74,7 +74,9 @@ function Decisions({ decisions }: { readonly decisions: Health["decisions"] }) {
                   {best.iteration === 0 ? "base" : `iteration ${best.iteration}`}{" "}
                   {best.score !== undefined && <span class="muted">score {percent(best.score)}</span>}
                 </td>
-                <td data-label="Held out" class="number">{count(heldOut)}</td>
+                <td data-label="Held out" class="number">
+                  {count(heldOut)}
+                </td>
                 <td data-label="Vote shares">
                   <Histogram counts={histogram} />
                 </td>

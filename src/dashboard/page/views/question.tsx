@@ -4,6 +4,7 @@
 import { useSignal } from "@preact/signals";
 import { ROUTES } from "../../api.ts";
 import type { ArchivedRollout, GroupRef, QuestionDetail, QuestionRow, RolloutGroup } from "../../api-questions.ts";
+import { hrefTo } from "../address.ts";
 import { useLoad } from "../client.ts";
 import { useKeys } from "../keys.ts";
 import { count, percent, short } from "../numbers.ts";
@@ -11,7 +12,7 @@ import { MathText, QuestionText } from "../parts/math.tsx";
 import { Empty, Show } from "../parts/states.tsx";
 import { ShadeKey, Tokens } from "../parts/tokens.tsx";
 import { VoteBar } from "../parts/vote-bar.tsx";
-import { hrefTo, route } from "../route.ts";
+import { route } from "../route.ts";
 import type { RunData } from "../run-data.ts";
 import { verdictText } from "../words.ts";
 

@@ -1,11 +1,12 @@
 // One run: its name and state, the tabs, and the view that the route names.
 
 import { useEffect } from "preact/hooks";
+import { hrefTo } from "../address.ts";
 import { useKeys } from "../keys.ts";
 import { formatDuration, percent } from "../numbers.ts";
 import { StateMark } from "../parts/state-mark.tsx";
 import { Failure } from "../parts/states.tsx";
-import { go, hrefTo, route } from "../route.ts";
+import { go, route } from "../route.ts";
 import { type RunData, useRun } from "../run-data.ts";
 import { DiversityView } from "./diversity.tsx";
 import { HealthView } from "./health.tsx";

@@ -3,13 +3,14 @@
 import { useSignal } from "@preact/signals";
 import { useEffect } from "preact/hooks";
 import { MOST_COMPARED, ROUTES, type RunRow, type Runs } from "../../api.ts";
+import { hrefTo } from "../address.ts";
 import { useLoad } from "../client.ts";
 import { moveFocus } from "../keys.ts";
 import { listen } from "../live.ts";
 import { ago, formatDuration, interval, percent, points } from "../numbers.ts";
 import { StateMark } from "../parts/state-mark.tsx";
 import { Empty, Show } from "../parts/states.tsx";
-import { go, hrefTo } from "../route.ts";
+import { go } from "../route.ts";
 
 export function RunsView() {
   const told = useSignal<Runs | undefined>(undefined);
