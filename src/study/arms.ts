@@ -94,7 +94,7 @@ export function resolveArm(study: Study, arm: Arm, options: { quick: boolean } =
 }
 
 /** Keys that do not make an experiment another one. */
-const NOT_THE_METHOD = new Set(["name", "seed", "iterations", "preset"]);
+const NOT_THE_METHOD = new Set(["name", "seed", "iterations", "preset", "engine.threads"]);
 
 /** Keys in which two configurations differ, each as `key: value` of the first; an absent value is `none`. */
 export function differences(config: Config, other: Config): string[] {
@@ -103,9 +103,18 @@ export function differences(config: Config, other: Config): string[] {
   return keys.filter((key) => mine.get(key) !== theirs.get(key)).map((key) => `${key}: ${mine.get(key) ?? "none"}`);
 }
 
+/** JSON whose keys are sorted: their order says nothing. */
+function canonical(value: unknown): string {
+  return JSON.stringify(value, (_, part: unknown) =>
+    typeof part === "object" && part !== null && !Array.isArray(part)
+      ? Object.fromEntries(Object.entries(part).sort(([a], [b]) => (a < b ? -1 : 1)))
+      : part,
+  );
+}
+
 /** Leaves by dotted path; a list is one leaf. */
 function flatten(value: unknown, path = ""): Map<string, string> {
-  if (typeof value !== "object" || value === null || Array.isArray(value)) return new Map([[path, JSON.stringify(value)]]);
+  if (typeof value !== "object" || value === null || Array.isArray(value)) return new Map([[path, canonical(value)]]);
   const parts = Object.entries(value).filter(([, part]) => part !== undefined);
   return new Map(parts.flatMap(([key, part]) => [...flatten(part, path === "" ? key : `${path}.${key}`)]));
 }

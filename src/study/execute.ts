@@ -8,7 +8,7 @@ import { openRun, runExists } from "../store/runs.ts";
 import { makeDirectory, readText, writeFileAtomic } from "../util/files.ts";
 import { formatDuration } from "../util/format.ts";
 import { packageRoot } from "../util/package-root.ts";
-import { overridesOf, type PlannedArm, type Study } from "./arms.ts";
+import { differences, overridesOf, type PlannedArm, type Study } from "./arms.ts";
 import { readEvaluation } from "./record.ts";
 
 /** One run to make. */
@@ -87,7 +87,12 @@ async function runJob(job: Job, options: ExecuteOptions): Promise<string | undef
   const { arm, seed, name } = job;
   const overrides = overridesOf(study, arm, { quick }).map(({ path, text }) => `--${path.join(".")}=${text}`);
   const make = ["run", arm.recipe, "--run", name, "--seed", String(seed), ...overrides, `--engine.threads=${threads}`];
-  const problem = await rzero(runExists(runs, name) ? ["resume", name] : make, name, options);
+  const old = runExists(runs, name) ? openRun(runs, name).config : undefined;
+  const changed =
+    old && (old.iterations === arm.config.iterations ? differences(old, arm.config) : [`iterations: ${old.iterations}`]);
+  if (changed !== undefined && changed.length > 0)
+    return `expected a run of this arm in ${runs}, got one with ${changed.slice(0, 3).join(", ")}. Remove it, or take another --runs.`;
+  const problem = await rzero(old === undefined ? make : ["resume", name], name, options);
   if (problem !== undefined || !arm.lowTemperature || options.signal.aborted) return problem;
   for (const { file, model, forced } of lowTemperatureFiles(job, runs)) {
     if (existsSync(file)) continue;

@@ -83,6 +83,13 @@ describe("npm run study", () => {
     expect(result().runs).toEqual(before.result.runs.slice(0, 1));
   });
 
+  it("goes on with no run of other settings", () => {
+    writeFileSync(join(root, "arms.yaml"), ARMS.replace("curriculum.poolSize: 60", "curriculum.poolSize: 61"));
+    const changed = study("--seeds", "3", "--arms", "improved");
+    expect(changed.stderr).toContain("got one with curriculum.poolSize: 60. Remove it");
+    expect(changed.status).toBe(1);
+  });
+
   it("refuses what it does not know with exit code 2", () => {
     expect(study("--arms", "gone")).toMatchObject({
       status: 2,
