@@ -13,6 +13,7 @@ interface ResumeOptions {
   grace: number;
   mlflow?: string;
   mlflowExperiment: string;
+  quiet?: boolean;
   json?: boolean;
 }
 
@@ -22,6 +23,7 @@ export function resumeCommand(): Command {
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
+    .option("--quiet", "tell only the end, and what goes wrong")
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText("after", "\nExample:\n  rzero resume tiny-001")
     .action(resume);

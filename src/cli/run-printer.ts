@@ -1,5 +1,6 @@
 // What `rzero run` and `rzero resume` print: one line per step on standard output, progress inside a step on standard error,
-// the tables at the end; with --json the events themselves. Knows the events, not what they come from.
+// the tables at the end; on a terminal a view of the phase instead of its steps; with --json the events themselves. Knows the events,
+// not what they come from.
 
 import pc from "picocolors";
 import { runTables } from "../report/run-tables.ts";
@@ -14,38 +15,72 @@ import type {
   SolverMetrics,
 } from "../store/events.ts";
 import type { RunStore } from "../store/run-store.ts";
-import { formatDuration, formatPercent } from "../util/format.ts";
-import { ProgressLine } from "../util/progress.ts";
+import { formatDuration, formatPercent, oneLine } from "../util/format.ts";
+import { LiveBlock, ProgressLine } from "../util/progress.ts";
+import { LiveView } from "./live-view.ts";
 import { print, printJsonLine } from "./output.ts";
+
+/** Events that a quiet run does not tell: all but the end, the guard's decisions, warnings and troubles. */
+const ROUTINE = new Set(["start", "phase", "challenger-step", "curriculum", "solver-step", "evaluation", "guard"]);
+
+/** How much is shown: a line per step, a view that rewrites itself (terminals), the end and what went wrong, or JSON Lines. */
+export type Output = "lines" | "live" | "quiet" | "json";
+
+/** What suits the options and the streams. */
+export function outputOf({ json, quiet }: { readonly json?: boolean; readonly quiet?: boolean }): Output {
+  if (json) return "json";
+  if (quiet) return "quiet";
+  return process.stdout.isTTY && process.stderr.isTTY && process.env.TERM !== "dumb" ? "live" : "lines";
+}
 
 export class RunPrinter {
   readonly #store: RunStore;
-  readonly #json: boolean;
+  readonly #output: Output;
   readonly #progress = new ProgressLine();
+  readonly #block = new LiveBlock();
+  readonly #view = new LiveView();
 
-  constructor(store: RunStore, json: boolean) {
+  constructor(store: RunStore, output: Output) {
     this.#store = store;
-    this.#json = json;
+    this.#output = output;
   }
 
   show(event: RunEvent | ProgressEvent): void {
-    if (event.event === "progress") {
-      const { iteration, phase, activity, done, total, tokens } = event;
-      this.#progress.update(`  ${place(iteration)} ${phase}: ${activity}`, done, total, `${tokens} tokens`);
-      return;
+    if (this.#output === "live") this.#live(event);
+    else if (event.event === "progress") this.#showProgress(event);
+    else {
+      this.#progress.clear();
+      if (this.#output === "json") printJsonLine(event);
+      else if (this.#output === "lines" || !ROUTINE.has(event.event)) this.#print(event);
     }
-    this.#progress.clear();
-    if (this.#json) {
-      printJsonLine(event);
-      return;
-    }
-    const text = this.#describe(event);
-    if (text !== undefined) print(text);
   }
 
-  /** Takes the progress line away, before an error is shown. */
+  /** Takes what rewrites itself away, before an error is shown. */
   clear(): void {
     this.#progress.clear();
+    this.#block.clear();
+  }
+
+  /** Steps feed the view; what stays goes above it. */
+  #live(event: RunEvent | ProgressEvent): void {
+    this.#view.see(event);
+    if (event.event !== "progress" && event.event !== "challenger-step" && event.event !== "solver-step") {
+      this.#block.clear();
+      const summary = event.event === "phase" && event.state === "done" ? this.#view.summary() : undefined;
+      if (summary !== undefined) print(`  ${summary}`);
+      this.#print(event);
+    }
+    if (event.event !== "done") this.#block.draw(() => this.#view.lines(this.#block.columns));
+  }
+
+  #showProgress({ iteration, phase, activity, done, total, tokens }: ProgressEvent): void {
+    if (this.#output === "quiet") return;
+    this.#progress.update(`  ${place(iteration)} ${phase}: ${activity}`, done, total, `${tokens} tokens`);
+  }
+
+  #print(event: RunEvent): void {
+    const text = this.#describe(event);
+    if (text !== undefined) print(text);
   }
 
   #describe(event: RunEvent): string | undefined {
@@ -162,8 +197,7 @@ function guardLine({ measures, decision, best }: Extract<RunEvent, { event: "gua
 
 function example(text: string | undefined): string {
   if (text === undefined) return "";
-  const line = text.replace(/\s+/g, " ");
-  return pc.dim(`  “${line.length > 60 ? `${line.slice(0, 59)}…` : line}”`);
+  return pc.dim(`  “${oneLine(text, 61)}”`);
 }
 
 function fixed(value: number): string {

@@ -16,7 +16,7 @@ import { resolveModel } from "./model-ref.ts";
 import { httpAddress, numberBetween, oneOf, wholeNumber } from "./options.ts";
 import { print, say } from "./output.ts";
 import { describePlan, expectFit, makePlan } from "./plan.ts";
-import { RunPrinter } from "./run-printer.ts";
+import { outputOf, RunPrinter } from "./run-printer.ts";
 import { onInterrupt } from "./signals.ts";
 
 /** Help of --grace, for run and resume. */
@@ -35,6 +35,7 @@ interface RunOptions {
   grace: number;
   mlflow?: string;
   mlflowExperiment: string;
+  quiet?: boolean;
   json?: boolean;
 }
 
@@ -51,6 +52,7 @@ export function runCommand(overrides: readonly Override[]): Command {
     .option("--threads <count>", "threads, or auto")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
+    .option("--quiet", "tell only the end, and what goes wrong")
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText(
       "after",
@@ -78,7 +80,7 @@ async function start(recipe: string, options: RunOptions, overrides: readonly Ov
   const resolved: Config = { ...config, base: base.name === "tiny-base" ? base.name : base.dir };
   const plan = makePlan(resolved, base.dir, base.name);
   expectFit(plan);
-  (options.json ? say : print)(`${describePlan(plan)}\n`);
+  if (!options.quiet) (options.json ? say : print)(`${describePlan(plan)}\n`);
   const store = createRun({ root: runsRoot(options.runs), config: resolved, name: options.run, version: packageVersion() });
   try {
     await play(store, options);
@@ -108,13 +110,14 @@ export interface PlayOptions {
   /** Address of an MLflow server, and the experiment there. */
   readonly mlflow?: string;
   readonly mlflowExperiment: string;
+  readonly quiet?: boolean;
   readonly json?: boolean;
 }
 
 /** Runs a store's configuration from where it stands, and prints as it goes. Errors: those of the loop. */
 export async function play(store: RunStore, options: PlayOptions): Promise<void> {
   const { config } = store;
-  const printer = new RunPrinter(store, options.json ?? false);
+  const printer = new RunPrinter(store, outputOf(options));
   const { dir: baseDir } = resolveModel(config.base, options.runs);
   const resumeCommand = `rzero resume ${store.name}${options.runs === undefined ? "" : ` --runs ${options.runs}`}`;
   store.lock();

@@ -45,11 +45,11 @@ export async function challengerPhase(
       optimizer,
       grpo,
       run: async (frame) => {
-        const { metrics, example } = await challengerStep(context, iteration, { solver, judges }, frame);
+        const { metrics, example, exampleVote } = await challengerStep(context, iteration, { solver, judges }, frame);
         const { step } = frame;
         return {
           metrics,
-          event: (seconds) => ({ event: "challenger-step", iteration, step, steps, seconds, metrics, example }),
+          event: (seconds) => ({ event: "challenger-step", iteration, step, steps, seconds, metrics, example, exampleVote }),
         };
       },
     }),
@@ -101,7 +101,7 @@ async function challengerStep(
     after: frame.after((sample) => ({ sample })),
   });
   const metrics = { ...training, zeroVarianceGroups, groups, ...describe(context, { rollouts, rewards, answered, faults }) };
-  return { metrics, example: exampleOf(answered) };
+  return { metrics, ...exampleOf(answered) };
 }
 
 /** What the gate holds against a question before it is answered; of a malformed one it is not asked. */
@@ -208,12 +208,14 @@ export function meanLevel({ oracle }: LoopContext, questions: readonly string[])
   return levels.length > 0 ? meanOf(levels) : undefined;
 }
 
-/** The question nearest to the edge, for people who watch. */
-function exampleOf(answered: ReadonlyMap<string, AnsweredQuestion>): string | undefined {
+/** The question nearest to the edge with its vote, for people who watch. */
+function exampleOf(answered: ReadonlyMap<string, AnsweredQuestion>) {
   const distance = (question: string) => Math.abs((answered.get(question)?.vote.share ?? 0) - 0.5);
   const questions = [...answered.keys()];
-  return questions.reduce<string | undefined>(
+  const example = questions.reduce<string | undefined>(
     (best, question) => (best === undefined || distance(question) < distance(best) ? question : best),
     undefined,
   );
+  const vote = answered.get(example ?? "")?.vote;
+  return { example, exampleVote: vote && { count: vote.count, m: vote.m } };
 }

@@ -188,7 +188,9 @@ export type RunEvent =
       readonly steps: number;
       readonly seconds: number;
       readonly metrics: ChallengerMetrics;
+      /** The question nearest to the edge, and how many of its `m` answers agree. */
       readonly example?: string;
+      readonly exampleVote?: { readonly count: number; readonly m: number };
     }
   /** The run ends after this iteration, by a rule of schedule.stop. */
   | { readonly event: "early-stop"; readonly iteration: number; readonly reason: string }

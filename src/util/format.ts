@@ -40,6 +40,49 @@ export function formatPercent(value: number | undefined): string {
   return value === undefined ? "–" : (100 * value).toFixed(1);
 }
 
+/** A curve in one line of text: the last `width` values, scaled to their own range; flat when they are equal. */
+export function sparkline(values: readonly number[], width = 24): string {
+  const shown = values.slice(-width).filter(Number.isFinite);
+  const low = Math.min(...shown);
+  const span = Math.max(...shown) - low;
+  return shown.map((value) => SPARKS[span === 0 ? 0 : Math.round(((value - low) / span) * (SPARKS.length - 1))]).join("");
+}
+
+const SPARKS = [..."▁▂▃▄▅▆▇█"];
+
+/** A bar of `width` cells. */
+export function bar(share: number, width = 20): string {
+  const filled = Math.max(0, Math.min(width, Math.floor(share * width)));
+  return "█".repeat(filled) + "░".repeat(width - filled);
+}
+
+/** Text from outside on one line of a terminal: no control character reaches it; what is longer than `columns` is cut. */
+export function oneLine(text: string, columns: number): string {
+  let used = 0;
+  let out = "";
+  for (const character of text.replace(/\s+/g, " ").replace(/[\p{Cc}\p{Cf}\p{Cs}]/gu, "\uFFFD")) {
+    const width = isWide(character) ? 2 : 1;
+    if (used + width > columns - 1) return `${out}…`;
+    out += character;
+    used += width;
+  }
+  return out;
+}
+
+/** Two cells: East Asian letters and most symbols beyond the basic plane. */
+function isWide(character: string): boolean {
+  const point = character.codePointAt(0) ?? 0;
+  return (
+    (point >= 0x1100 && point <= 0x115f) ||
+    (point >= 0x2e80 && point <= 0xa4cf) ||
+    (point >= 0xac00 && point <= 0xd7a3) ||
+    (point >= 0xf900 && point <= 0xfaff) ||
+    (point >= 0xfe30 && point <= 0xfe6f) ||
+    (point >= 0xff00 && point <= 0xff60) ||
+    point >= 0x1f300
+  );
+}
+
 /** How a column stands: text to the left, numbers to the right. */
 export type Align = "left" | "right";
 

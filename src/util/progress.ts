@@ -1,7 +1,7 @@
 // Progress of long work: one line that rewrites itself on a terminal, a plain line now and then in a log.
 // Shows how far, at which rate, and how long it will still take. Knows only counts.
 
-import { formatCount, formatDuration } from "./format.ts";
+import { bar, formatCount, formatDuration } from "./format.ts";
 
 /** Where progress goes; process.stderr fits. */
 export interface ProgressStream {
@@ -12,7 +12,6 @@ export interface ProgressStream {
 
 const TERMINAL_INTERVAL_MS = 100;
 const LOG_INTERVAL_MS = 15_000;
-const BAR_WIDTH = 20;
 
 /** One running activity at a time; `note` lines go above it. */
 export class ProgressLine {
@@ -60,10 +59,9 @@ export class ProgressLine {
     const seconds = (nowMs - this.#startedMs) / 1000;
     const rate = seconds > 0 ? (done - this.#startedDone) / seconds : 0;
     const left = rate > 0 && total > done ? `${formatDuration((total - done) / rate)} left` : "";
-    const filled = total > 0 ? Math.min(BAR_WIDTH, Math.floor((BAR_WIDTH * done) / total)) : 0;
-    const bar = this.#stream.isTTY ? ` ${"█".repeat(filled)}${"░".repeat(BAR_WIDTH - filled)}` : "";
+    const drawn = this.#stream.isTTY ? ` ${bar(total > 0 ? done / total : 0)}` : "";
     const parts = [`${done}/${total}`, rate > 0 ? `${formatCount(rate)}/s` : "", extra, left].filter((part) => part !== "");
-    return `${this.#label}${bar} ${parts.join(" · ")}`;
+    return `${this.#label}${drawn} ${parts.join(" · ")}`;
   }
 
   #draw(text: string): void {
@@ -73,5 +71,44 @@ export class ProgressLine {
     }
     this.#stream.write(`\r\x1b[K${text.slice(0, Math.max(20, (this.#stream.columns ?? 80) - 1))}`);
     this.#drawn = true;
+  }
+}
+
+/** Several lines that rewrite themselves on a terminal. */
+export class LiveBlock {
+  readonly #stream: ProgressStream;
+  readonly #now: () => number;
+  #drawn = 0;
+  #lastDrawMs = Number.NEGATIVE_INFINITY;
+
+  constructor(stream: ProgressStream = process.stderr, now: () => number = () => performance.now()) {
+    this.#stream = stream;
+    this.#now = now;
+  }
+
+  /** Width of the terminal, in columns. */
+  get columns(): number {
+    return this.#stream.columns ?? 80;
+  }
+
+  /** Draws the lines of `render` in place of the last ones, at most ten times a second; lines must fit `columns`. */
+  draw(render: () => readonly string[]): void {
+    const nowMs = this.#now();
+    if (nowMs - this.#lastDrawMs < TERMINAL_INTERVAL_MS) return;
+    this.#lastDrawMs = nowMs;
+    const lines = render();
+    this.#stream.write(`${this.#erase()}${lines.join("\n")}\n`);
+    this.#drawn = lines.length;
+  }
+
+  /** Takes the lines away; the next ones are drawn at once. */
+  clear(): void {
+    if (this.#drawn > 0) this.#stream.write(this.#erase());
+    this.#drawn = 0;
+    this.#lastDrawMs = Number.NEGATIVE_INFINITY;
+  }
+
+  #erase(): string {
+    return this.#drawn > 0 ? `\r\x1b[${this.#drawn}A\x1b[J` : "";
   }
 }
