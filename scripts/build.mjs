@@ -14,7 +14,9 @@ if (!existsSync(tsc)) {
   process.exit(existsSync(join(root, "dist")) ? 0 : 1);
 }
 const compiled = new Promise((resolve) => {
-  spawn(process.execPath, [tsc, "-p", join(root, "tsconfig.json")], { stdio: "inherit" }).on("close", resolve);
+  // What has not changed is not checked again; the record lies in dist/, so that it goes when dist/ goes.
+  const again = ["--incremental", "--tsBuildInfoFile", join(root, "dist", ".tsbuildinfo")];
+  spawn(process.execPath, [tsc, "-p", join(root, "tsconfig.json"), ...again], { stdio: "inherit" }).on("close", resolve);
 });
 const built = await buildPage(root);
 const code = await compiled;
