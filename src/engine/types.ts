@@ -100,7 +100,7 @@ export interface StepStats {
 
 /** One request of a live sampler: completions of one prompt. */
 export interface LiveRequest extends Prompt {
-  /** As for `sample`, without `forcedPrefix`; `maxTokens` 0 draws nothing (the prompt's logprobs alone are wanted). */
+  /** As for `sample`; `maxTokens` 0 draws nothing (the prompt's logprobs alone are wanted). */
   readonly params: SamplingParams;
   /** Likeliest alternatives to report with each drawn token; default 0. */
   readonly topLogprobs?: number;

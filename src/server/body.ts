@@ -1,4 +1,4 @@
-// Reads the JSON body of a request within a limit. Knows node:http's request and nothing of routes.
+// Reads the body of a request within a limit, as bytes or as JSON. Knows node:http's request and nothing of routes.
 
 import type { IncomingMessage } from "node:http";
 import { errorText } from "../util/errors.ts";
@@ -6,19 +6,33 @@ import { formatBytes } from "../util/format.ts";
 import { parseJson } from "../util/json.ts";
 import { badRequest, Problem } from "./problem.ts";
 
+/** A body and the media type it was declared with. */
+export interface Body {
+  readonly type: string;
+  readonly bytes: Buffer;
+}
+
+/** What is taken: media types in lower case, and the largest size in bytes. */
+export interface BodyLimits {
+  readonly types: readonly string[];
+  readonly limit: number;
+}
+
 /**
- * The parsed body. A declared length over the limit is refused before anything is read; `go` is called when reading begins.
- * Errors: Problem 400 (not UTF-8, not JSON, cut off), 413 (too large), 415 (not declared as JSON).
+ * The body. A declared length over the limit is refused before anything is read; `go` is called when reading begins.
+ * Errors: Problem 400 (cut off), 413 (too large), 415 (another type, or compressed).
  */
-export async function readJsonBody(request: IncomingMessage, limit: number, go: () => void): Promise<unknown> {
+export async function readBody(request: IncomingMessage, { types, limit }: BodyLimits, go: () => void): Promise<Body> {
   const declared = Number(request.headers["content-length"] ?? 0);
   if (declared > limit) throw tooLarge(limit, declared);
   // A page in a browser can send other types to this machine without asking; JSON it cannot.
   const type = (request.headers["content-type"] ?? "").split(";", 1)[0].trim().toLowerCase();
-  if (type !== "application/json" && !type.endsWith("+json"))
-    throw new Problem(415, `content-type: expected application/json, got ${type === "" ? "none" : `"${type}"`}.`);
+  if (!types.includes(type) && !type.endsWith("+json"))
+    throw new Problem(415, `content-type: expected ${types.join(" or ")}, got ${type === "" ? "none" : `"${type}"`}.`);
+  const encoding = request.headers["content-encoding"] ?? "identity";
+  if (encoding !== "identity") throw new Problem(415, `content-encoding: expected none, got "${encoding}".`);
   go();
-  return parse(await readBytes(request, limit));
+  return { type, bytes: await readBytes(request, limit) };
 }
 
 function readBytes(request: IncomingMessage, limit: number): Promise<Buffer> {
@@ -50,7 +64,8 @@ function tooLarge(limit: number, got: number): Problem {
   return new Problem(413, message, { code: "request_too_large", close: true });
 }
 
-function parse(bytes: Buffer): unknown {
+/** Bytes as JSON. Errors: Problem 400 (not UTF-8, not JSON). */
+export function parseJsonBody(bytes: Buffer): unknown {
   let text: string;
   try {
     text = new TextDecoder("utf-8", { fatal: true }).decode(bytes);

@@ -3,10 +3,10 @@
 // Knows nothing of models or of what the routes do.
 
 import { createHash, timingSafeEqual } from "node:crypto";
-import { createServer, type IncomingMessage, type Server, type ServerResponse } from "node:http";
+import { createServer, type IncomingHttpHeaders, type IncomingMessage, type Server, type ServerResponse } from "node:http";
 import type { AddressInfo, Socket } from "node:net";
 import { ConfigError } from "../util/errors.ts";
-import { readJsonBody } from "./body.ts";
+import { type Body, parseJsonBody, readBody } from "./body.ts";
 import { Problem, toProblem } from "./problem.ts";
 
 /** One request and its answer. */
@@ -16,13 +16,17 @@ export interface Exchange {
   readonly rest: string;
   /** Aborts when the client has gone before its answer was complete. */
   readonly gone: AbortSignal;
+  readonly headers: IncomingHttpHeaders;
+  readonly query: URLSearchParams;
   /** Reads and parses the body. Errors: Problem 400, 413, 415. */
   json(): Promise<unknown>;
+  /** Reads the body, which must be of one of these media types. Errors: Problem 400, 413, 415. */
+  body(types: readonly string[]): Promise<Body>;
 }
 
 /** What answers to a method and a path; a path may end in `/*`. */
 export interface Route {
-  readonly method: "GET" | "POST";
+  readonly method: "GET" | "POST" | "PUT" | "DELETE";
   readonly path: string;
   /** Needs no key. */
   readonly open?: boolean;
@@ -33,11 +37,16 @@ export interface HttpOptions {
   readonly host: string;
   /** 0 takes any free port. */
   readonly port: number;
-  /** Clients must send `Authorization: Bearer KEY`. */
+  /** Clients must send `Authorization: Bearer KEY`, or the key in `keyHeader`. */
   readonly apiKey?: string;
+  /** In lower case. */
+  readonly keyHeader?: string;
+  /** The body of an answer that tells a problem; default: OpenAI's. */
+  readonly problemBody?: (problem: Problem) => object;
   readonly maxBodyBytes: number;
 }
 
+const JSON_TYPE = "application/json";
 const HEADERS_MS = 15_000;
 const REQUEST_MS = 60_000;
 const KEEP_ALIVE_MS = 65_000;
@@ -147,10 +156,18 @@ export class HttpServer {
     try {
       const { route, rest } = this.#find(request);
       this.#checkCaller(request, route);
-      const limit = this.#options.maxBodyBytes;
-      await route.handle({ response, rest, gone: controller.signal, json: () => readJsonBody(request, limit, go) });
+      const body = (types: readonly string[]) => readBody(request, { types, limit: this.#options.maxBodyBytes }, go);
+      await route.handle({
+        response,
+        rest,
+        gone: controller.signal,
+        headers: request.headers,
+        query: new URLSearchParams((request.url ?? "").split("?", 2)[1]),
+        json: async () => parseJsonBody((await body([JSON_TYPE])).bytes),
+        body,
+      });
     } catch (error) {
-      if (!controller.signal.aborted) sendProblem(request, response, toProblem(error));
+      if (!controller.signal.aborted) sendProblem(request, response, toProblem(error), this.#options.problemBody);
     }
     if (!response.closed) dropIfStalled(response);
   }
@@ -177,10 +194,13 @@ export class HttpServer {
         throw new Problem(403, `host: expected a name of this machine, got "${name}". Other names need an API key.`);
       return;
     }
-    const [scheme, key = ""] = (headers.authorization ?? "").split(" ", 2);
+    const { keyHeader } = this.#options;
+    const own = keyHeader === undefined ? undefined : headers[keyHeader];
+    const [scheme, key = ""] = typeof own === "string" ? ["bearer", own] : (headers.authorization ?? "").split(" ", 2);
     const right = timingSafeEqual(digest(key), this.#keyDigest);
     if (right && scheme.toLowerCase() === "bearer") return;
-    throw new Problem(401, "authorization: expected Bearer with this server's API key.", {
+    const expected = keyHeader === undefined ? "authorization: expected Bearer with" : `${keyHeader}: expected`;
+    throw new Problem(401, `${expected} this server's API key.`, {
       code: "invalid_api_key",
       headers: { "www-authenticate": "Bearer" },
     });
@@ -200,13 +220,18 @@ function dropIfStalled(response: ServerResponse): void {
   response.once("close", () => clearTimeout(timer));
 }
 
-function sendProblem(request: IncomingMessage, response: ServerResponse, problem: Problem): void {
+function sendProblem(
+  request: IncomingMessage,
+  response: ServerResponse,
+  problem: Problem,
+  bodyOf: (problem: Problem) => object = ({ body }) => body,
+): void {
   if (response.headersSent) {
     response.destroy();
     return;
   }
   const { headers, close } = problem.details;
-  sendJson(response, problem.status, problem.body, { ...headers, ...(close && { connection: "close" }) });
+  sendJson(response, problem.status, bodyOf(problem), { ...headers, ...(close && { connection: "close" }) });
   if (!close) return;
   // The client may read the answer only after it has written; what it writes is thrown away for a moment.
   request.resume();

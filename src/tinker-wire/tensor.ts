@@ -159,10 +159,10 @@ export function halvesOf(bytes: Uint8Array, where: string): Float32Array {
   return new Float32Array(Uint32Array.from(halves, (half) => half << 16).buffer);
 }
 
-/** A copy that begins on an aligned address. */
+/** A copy that begins on an aligned address; `slice` of a Buffer would be none. */
 function whole(bytes: Uint8Array, size: number, where: string): ArrayBuffer {
   if (bytes.length % size !== 0)
     throw new DataError(`${where}: expected a multiple of ${size} bytes, got ${bytes.length}. The body is damaged.`);
   boundedLength(bytes.length / size, MAX_ELEMENTS, where);
-  return bytes.slice().buffer;
+  return new Uint8Array(bytes).buffer;
 }

@@ -177,6 +177,21 @@ describe("live sampling", () => {
     large.cancel();
   });
 
+  it("forces beginnings as the offline sampler does, also longer than the completion", async () => {
+    for (const [forcedPrefix, maxTokens] of [
+      [[5, 6, 7], 8],
+      [[5, 6, 7], 2],
+    ] as const) {
+      const prompt = { tokens: Int32Array.of(9, 8) };
+      const params = samplingParams({ n: 3, maxTokens, forcedPrefix, stopTokens: [6] });
+      const [group] = await snapshot.sample([prompt], params);
+      const { completions } = await collect(live, { ...prompt, params });
+      expect(completions.map(({ tokens, logprobs }) => [tokens, logprobs])).toEqual(
+        group.map(({ tokens, logprobs }) => [[...tokens], [...logprobs]]),
+      );
+    }
+  });
+
   it("refuses what it cannot sample and serves on", async () => {
     const refuse = (change: Partial<LiveRequest>) =>
       live.submit({ tokens: Int32Array.of(1), params: samplingParams(), ...change }, () => {}).done;
@@ -185,7 +200,7 @@ describe("live sampling", () => {
     await expect(refuse({ tokens: new Int32Array(256) })).rejects.toThrow(/at most 255 tokens/);
     await expect(refuse({ params: samplingParams({ maxTokens: 0 }) })).rejects.toThrow(ConfigError);
     await expect(refuse({ params: samplingParams({ n: 0 }) })).rejects.toThrow(ConfigError);
-    await expect(refuse({ params: samplingParams({ forcedPrefix: [1] }) })).rejects.toThrow(ConfigError);
+    await expect(refuse({ params: samplingParams({ forcedPrefix: [512] }) })).rejects.toThrow(ConfigError);
     expect(
       (await collect(live, { tokens: Int32Array.of(1), params: samplingParams({ n: 1, maxTokens: 2 }) })).completions.length,
     ).toBe(1);

@@ -55,7 +55,6 @@ export class LiveBatch {
     const { params, tokens } = request;
     checkSamplingParams({ ...params, maxTokens: Math.max(1, params.maxTokens) }, this.#model.vocabSize);
     if (params.maxTokens < 0) throw new ConfigError(`sampling.maxTokens: expected at least 0, got ${params.maxTokens}.`);
-    if (params.forcedPrefix?.length) throw new ConfigError("sampling.forcedPrefix: expected none in a live request, got some.");
     this.#checkPrompt(request);
     this.#slots.add({
       id,
@@ -186,7 +185,8 @@ export class LiveBatch {
   #wantDraw(run: LiveRun, logitsIndex: number): void {
     const output = this.#step.addOutput(logitsIndex);
     this.#outputs[output] = { run };
-    this.#drawer.set(output, run.job.request.params, uniformAt(run.key, run.count), -1);
+    const { params } = run.job.request;
+    this.#drawer.set(output, params, uniformAt(run.key, run.count), params.forcedPrefix?.[run.count] ?? -1);
   }
 
   #wantScore(job: LiveJob, index: number): void {
@@ -218,7 +218,8 @@ export class LiveBatch {
       run.tokens = larger;
     }
     run.tokens[run.count++] = token;
-    const stops = run.job.stop.ends(run.tokens, run.count);
+    const forced = run.job.request.params.forcedPrefix?.length ?? 0;
+    const stops = run.count > forced && run.job.stop.ends(run.tokens, run.count);
     const stopReason: Completion["stopReason"] | undefined = stops ? "stop" : run.count >= run.job.limit ? "length" : undefined;
     this.#slots.reportDraw(run, token, logprob, top, stopReason);
     if (stopReason === undefined) return;
