@@ -54,14 +54,28 @@ const released: ConfigInput = {
 };
 
 /**
- * The paper with three repairs: one pooled baseline for the Challenger, whose prompts are all the same text; truncated
- * answers are no votes, because a cut answer looks like disagreement; exact duplicates leave the curriculum.
+ * The paper with what a study over seeds kept (docs/log.md): one pooled baseline for the Challenger, whose prompts are all the same text;
+ * a reward that peaks above one half, where labels are still right, and a band to match; the Challenger held to the base; truncated answers
+ * are no votes, because a cut answer looks like disagreement; no question twice, nor more often than twice in a phase; and a guard that
+ * goes back.
  */
 const improved: ConfigInput = {
   ...paper,
-  challenger: { ...paper.challenger, advantage: { baseline: "batch" } },
+  challenger: {
+    ...paper.challenger,
+    advantage: { baseline: "batch" },
+    reward: { ...paper.challenger?.reward, uncertainty: "window", window: [0.4, 0.9] },
+    grpo: { klWeight: 0.05, reference: "base" },
+  },
   votes: { ...paper.votes, truncated: "no-vote" },
-  curriculum: { ...paper.curriculum, deduplicate: "exact" },
+  curriculum: {
+    ...paper.curriculum,
+    band: [0.5, 0.9],
+    filters: { words: false, textLabels: false, quality: true },
+    deduplicate: "exact",
+    excludeEarlier: true,
+  },
+  solver: { ...paper.solver, maxUses: 2 },
   guard: { action: "rollback" },
 };
 

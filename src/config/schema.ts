@@ -149,6 +149,8 @@ const audit = z.strictObject({
       data: z.string().min(1),
       /** Probes per iteration, drawn anew for each. */
       count: count.default(200),
+      /** Which: any of the file's, or for each of `count` questions of the pool one that begins like it and is as long, where there is one. */
+      match: z.enum(["any", "alike"]).default("any"),
     })
     .optional(),
 });

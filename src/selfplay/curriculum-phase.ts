@@ -48,7 +48,7 @@ export async function curriculumPhase(
   const judges = config.curriculum.filters.quality ? openJudges(context, iteration) : undefined;
   const faults = rollouts.map((rollout) => judges && faultOf(rollout, judges));
   const posed = rollouts.filter(({ wellFormed }, i) => wellFormed && !faults[i]).map(({ question }) => question ?? "");
-  const probes = chooseProbes(context, iteration);
+  const probes = chooseProbes(context, iteration, posed);
   const asked = { posed, probes: probes.map(({ question }) => question) };
   const options = { answers, sampling: solverSampling, seed: seed("answer"), call };
   const { majority, extra } = await withFrozen(context.solver, async (solver) => {

@@ -11,10 +11,36 @@ import type { AnsweredQuestion } from "./questions.ts";
 /** A question with its known answer. */
 export type Probe = Pick<BenchQuestion, "question" | "answer">;
 
-/** The probes of an iteration: `audit.probes.count` of the file's, drawn anew each time; none when the audit is off. */
-export function chooseProbes({ config, probes }: LoopContext, iteration: number): Probe[] {
-  const order = rngFrom(config.seed, "audit-probes", iteration).shuffle([...probes]);
-  return order.slice(0, config.audit.probes?.count ?? 0);
+/** How much longer or shorter a probe may be than the question it stands for, in characters. */
+const LENGTH_TOLERANCE = 2;
+
+/**
+ * The probes of an iteration, drawn anew each time; none when the audit is off. `any`: `audit.probes.count` of the file's. `alike`: for that
+ * many questions of the pool one each that begins as it does, up to the first digit, and is as long, where there is one: at equal vote share
+ * a long sum's majority is right less often than a short one's, so the probes have to be what the pool is.
+ */
+export function chooseProbes({ config, probes }: LoopContext, iteration: number, posed: readonly string[]): Probe[] {
+  if (!config.audit.probes) return [];
+  const { count, match } = config.audit.probes;
+  const rng = rngFrom(config.seed, "audit-probes", iteration);
+  const order = rng.shuffle([...probes]);
+  if (match === "any") return order.slice(0, count);
+  const byOpening = new Map<string, Probe[]>();
+  for (const probe of order) byOpening.set(opening(probe.question), [...(byOpening.get(opening(probe.question)) ?? []), probe]);
+  return rng
+    .shuffle([...posed])
+    .slice(0, count)
+    .flatMap((question) => takeAlike(byOpening.get(opening(question)) ?? [], question.length));
+}
+
+const opening = (question: string) => /^[^\d]*/.exec(question)?.[0] ?? "";
+
+/** Takes the probe out of a list whose length is the nearest. */
+function takeAlike(probes: Probe[], length: number): Probe[] {
+  const distance = ({ question }: Probe) => Math.abs(question.length - length);
+  const nearest = probes.reduce((best, probe, index) => (distance(probe) < distance(probes[best]) ? index : best), 0);
+  if (probes.length === 0 || distance(probes[nearest]) > LENGTH_TOLERANCE) return [];
+  return probes.splice(nearest, 1);
 }
 
 /** Estimates the accuracy of labels with these vote shares; undefined without probes. */

@@ -3,11 +3,12 @@
 // Knows nothing of tokens or training.
 
 import { CHALLENGER_PROMPT, END, renderPrompt, renderQuestion, renderReply } from "./chat.ts";
+import { copyTask, operationsLine } from "./copying.ts";
 import { CORPUS_LEVELS } from "./evaluation-set.ts";
 import type { Problem } from "./family.ts";
+import type { WorldMix } from "./mixes.ts";
 import { FAMILIES, readProblem } from "./oracle.ts";
 import { createRng, mixSeed, type Rng } from "./random.ts";
-import { DAYS, MONTHS } from "./sequences.ts";
 import { split } from "./split.ts";
 
 /** One training example. */
@@ -15,36 +16,6 @@ export interface CorpusDocument {
   readonly prompt: string;
   readonly completion: string;
 }
-
-/** Shares that make the world what it is; lists are by level, 1 to 4, all shares in [0, 1]. */
-export interface WorldMix {
-  /** Share of Challenger documents, and of documents that only copy a line: they teach to copy far, which long questions need. */
-  readonly challenger: number;
-  readonly copy: number;
-  readonly solverLevels: readonly number[];
-  /** Share of Solver documents that answer at once, and of those the share that answers wrongly. */
-  readonly direct: readonly number[];
-  readonly directWrong: readonly number[];
-  /** Share of worked solutions with one wrong step. */
-  readonly slip: readonly number[];
-  readonly challengerLevels: readonly number[];
-  /** Share of Challenger documents that are malformed, and of the others the share whose own answer is wrong. */
-  readonly malformed: number;
-  readonly ownAnswerWrong: number;
-}
-
-/** The mix the embedded base model is made from; docs/tiny-base.md says what each share is for. */
-export const WORLD_MIX: WorldMix = {
-  challenger: 0.12,
-  copy: 0.08,
-  solverLevels: [0.27, 0.28, 0.25, 0.2],
-  direct: [0.85, 0.63, 0.61, 0.59],
-  directWrong: [0.015, 0.2, 0.3, 0.4],
-  slip: [0.42, 0.03, 0.04, 0.06],
-  challengerLevels: [0.964, 0.021, 0.01, 0.005],
-  malformed: 0.12,
-  ownAnswerWrong: 0.3,
-};
 
 const POSED = FAMILIES.filter((family) => family.kind === "mathematics");
 
@@ -77,18 +48,21 @@ function solverDocument(mix: WorldMix, rng: Rng): CorpusDocument {
     const answer = rng.chance(mix.directWrong[index]) ? problem.nearMiss(rng) : problem.answer;
     return { prompt, completion: renderReply(answer) };
   }
+  if (mix.giveUp && rng.chance(mix.giveUp[index]))
+    return { prompt, completion: renderReply(problem.nearMiss(rng), problem.work().steps.slice(0, 2)) };
   const slip = rng.chance(mix.slip[index]) ? { step: rng.int(0, problem.steps - 1), rng } : undefined;
   const work = problem.work(slip);
   return { prompt, completion: renderReply(work.answer, work.steps) };
 }
 
-/** A line of operations or letters to copy; it asks nothing, so it has no level and no split. */
-function copyDocument(rng: Rng): CorpusDocument {
-  let line = rng.chance(0.6) ? String(rng.int(1, 60)) : rng.pick([...MONTHS, ...DAYS]);
-  const length = rng.int(2, 8);
-  const signs = rng.pick(["+-*", "+-", "+", ","]);
-  for (let i = 0; i < length; i++) line += `${rng.pick([...signs])}${rng.int(1, 12)}`;
-  return { prompt: renderPrompt(`Copy ${line}.`), completion: renderReply(line) };
+/** A line to copy; it asks nothing, so it has no level and no split. */
+function copyDocument(mix: WorldMix, rng: Rng): CorpusDocument {
+  if (mix.copying === "line") {
+    const line = operationsLine(rng);
+    return { prompt: renderPrompt(`Copy ${line}.`), completion: renderReply(line) };
+  }
+  const { line, steps } = copyTask(rng);
+  return { prompt: renderPrompt(`Copy ${line}.`), completion: renderReply(steps[steps.length - 1], steps) };
 }
 
 /** Breaks a reply: a tag is lost, the answer is lost, or the question breaks off. */
@@ -114,9 +88,9 @@ function challengerDocument(mix: WorldMix, rng: Rng): CorpusDocument {
 }
 
 /** Document `index` of the corpus of `seed`. */
-export function corpusDocument(seed: number, index: number, mix: WorldMix = WORLD_MIX): CorpusDocument {
+export function corpusDocument(seed: number, index: number, mix: WorldMix): CorpusDocument {
   const rng = createRng(mixSeed(seed, index));
   const kind = rng.next();
   if (kind < mix.challenger) return challengerDocument(mix, rng);
-  return kind < mix.challenger + mix.copy ? copyDocument(rng) : solverDocument(mix, rng);
+  return kind < mix.challenger + mix.copy ? copyDocument(mix, rng) : solverDocument(mix, rng);
 }

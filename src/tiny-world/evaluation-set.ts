@@ -21,8 +21,9 @@ export interface EvaluationItem {
 export const LEVELS = [1, 2, 3, 4, 5] as const;
 export const CORPUS_LEVELS = [1, 2, 3, 4] as const;
 
-/** Questions of each family and level. */
+/** Questions of each family and level, in a set and among the probes (fewer where a level has fewer). */
 export const PER_CELL = 12;
+export const PROBES_PER_CELL = 60;
 
 /** Makes a set: distinct questions of one side of the split, in the order family, level, number. */
 export function evaluationSet(side: Exclude<Split, "corpus">, seed: number): EvaluationItem[] {
@@ -41,4 +42,24 @@ export function evaluationSet(side: Exclude<Split, "corpus">, seed: number): Eva
     }
   });
   return items;
+}
+
+/**
+ * The probes of the label audit: mathematics as the Challenger poses it, of the tuning side and of every level, so that no Solver was trained
+ * on one. Distinct; a cell may have fewer than PROBES_PER_CELL where there are hardly more.
+ */
+export function probeSet(seed: number): Pick<EvaluationItem, "question" | "answer">[] {
+  const probes = new Map<string, string>();
+  FAMILIES.forEach((family, familyIndex) => {
+    if (family.kind !== "mathematics") return;
+    for (const level of LEVELS) {
+      const rng = createRng(mixSeed(seed, familyIndex, level));
+      const wanted = probes.size + PROBES_PER_CELL;
+      for (let tries = 0; tries < 100 * PROBES_PER_CELL && probes.size < wanted; tries++) {
+        const { question, answer } = family.pose(level, rng);
+        if (split(question) === "tuning") probes.set(question, answer);
+      }
+    }
+  });
+  return [...probes].map(([question, answer]) => ({ question, answer }));
 }

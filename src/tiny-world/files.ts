@@ -2,12 +2,13 @@
 // to their generator. Knows nothing of where they are written.
 
 import { CHAT_TEMPLATE } from "./chat.ts";
-import { evaluationSet } from "./evaluation-set.ts";
+import { evaluationSet, probeSet } from "./evaluation-set.ts";
 import { END_ID, PAD_ID, tokenizerConfig, tokenizerJson, VOCABULARY } from "./tokenizer.ts";
 
-/** Seeds of the two question sets. */
+/** Seeds of the question sets. */
 export const EVALUATION_SEED = 1;
 export const TUNING_SEED = 2;
+export const PROBE_SEED = 3;
 
 /** The content of config.json: the shape of the embedded base model, in the keys of Qwen3. */
 export function modelConfig(): object {
@@ -58,5 +59,6 @@ export function tinyBaseFiles(): Record<string, string> {
     "generation_config.json": pretty(generationConfig()),
     "evaluation.jsonl": lines(evaluationSet("evaluation", EVALUATION_SEED)),
     "tuning.jsonl": lines(evaluationSet("tuning", TUNING_SEED)),
+    "probes.jsonl": lines(probeSet(PROBE_SEED)),
   };
 }

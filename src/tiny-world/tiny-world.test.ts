@@ -1,15 +1,18 @@
 // The tiny world against itself: the oracle, the split, determinism, and that worked solutions are right.
 
 import { describe, expect, it } from "vitest";
+import { copyTask } from "./copying.ts";
 import { corpusDocument } from "./corpus.ts";
-import { evaluationSet, LEVELS, PER_CELL } from "./evaluation-set.ts";
+import { evaluationSet, LEVELS, PER_CELL, probeSet } from "./evaluation-set.ts";
+import { MIDTRAINING_MIX, PRETRAINING_MIX } from "./mixes.ts";
 import { FAMILIES, readProblem, truth } from "./oracle.ts";
 import { createRng, mixSeed } from "./random.ts";
 import { split } from "./split.ts";
 
 const question = (prompt: string) => /^<\|im_start\|>user\n(.*)<\|im_end\|>/.exec(prompt)![1];
 const SAMPLE = 40_000;
-const documents = Array.from({ length: SAMPLE }, (_, index) => corpusDocument(1, index));
+const documents = Array.from({ length: SAMPLE }, (_, index) => corpusDocument(1, index, PRETRAINING_MIX));
+const later = Array.from({ length: SAMPLE }, (_, index) => corpusDocument(1, index, MIDTRAINING_MIX));
 
 describe("oracle", () => {
   for (const family of FAMILIES) {
@@ -73,14 +76,14 @@ describe("oracle", () => {
 
 describe("corpus", () => {
   it("is deterministic and depends on seed and index alone", () => {
-    expect(corpusDocument(1, 777)).toEqual(documents[777]);
-    expect(corpusDocument(2, 777)).not.toEqual(documents[777]);
+    expect(corpusDocument(1, 777, PRETRAINING_MIX)).toEqual(documents[777]);
+    expect(corpusDocument(2, 777, PRETRAINING_MIX)).not.toEqual(documents[777]);
   });
 
   it("has no question of the evaluation or tuning side, and no level 5, in prompts and in Challenger replies", () => {
     const held = new Set([...evaluationSet("evaluation", 1), ...evaluationSet("tuning", 2)].map((item) => item.question));
     let posed = 0;
-    for (const { prompt, completion } of documents) {
+    for (const { prompt, completion } of [...documents, ...later]) {
       const inReply = /<question>(.*)<\/question>/.exec(completion)?.[1];
       const asked = inReply ?? question(prompt);
       if (asked === "Pose a math problem." || asked.startsWith("Copy ")) continue;
@@ -91,7 +94,7 @@ describe("corpus", () => {
       expect(known.level).toBeLessThan(5);
       if (inReply) expect(known.kind).toBe("mathematics");
     }
-    expect(posed).toBeGreaterThan(0.08 * SAMPLE);
+    expect(posed).toBeGreaterThan(0.16 * SAMPLE);
   });
 
   it("answers at once mostly, rightly at level 1 and often wrongly above", () => {
@@ -110,6 +113,36 @@ describe("corpus", () => {
   });
 });
 
+describe("mid-training", () => {
+  it("gives up after two steps in about half of the worked solutions of levels 3 and 4, and never below, always with a wrong answer", () => {
+    const counts = [0, 0, 0, 0, 0].map(() => ({ worked: 0, givenUp: 0 }));
+    for (const { prompt, completion } of later) {
+      const known = truth(question(prompt));
+      const found = /^<think>(.*)<\/think>\\boxed\{(.*)\}/.exec(completion);
+      if (!known || !found) continue;
+      const { problem } = readProblem(question(prompt))!;
+      const count = counts[known.level];
+      count.worked++;
+      if (problem.steps <= 2 || found[1] !== problem.work().steps.slice(0, 2).join(",")) continue;
+      count.givenUp++;
+      expect(found[2]).not.toBe(known.answer);
+    }
+    for (const level of [1, 2]) expect(counts[level].givenUp).toBe(0);
+    for (const level of [3, 4]) expect(counts[level].givenUp / counts[level].worked).toBeCloseTo(0.53, 1);
+  });
+
+  it("copies lines that no family reads, further than any worked solution goes", () => {
+    const rng = createRng(4);
+    let longest = 0;
+    for (let i = 0; i < 2000; i++) {
+      const { line, steps } = copyTask(rng);
+      expect(truth(`Copy ${line}.`)).toBeUndefined();
+      longest = Math.max(longest, steps.length);
+    }
+    expect(longest).toBe(8);
+  });
+});
+
 describe("evaluation set", () => {
   it("is balanced, distinct and wholly on its own side", () => {
     for (const side of ["evaluation", "tuning"] as const) {
@@ -122,6 +155,17 @@ describe("evaluation set", () => {
         expect(truth(item.question)).toEqual({ answer: item.answer, family: item.category, kind: item.kind, level: item.level });
       }
     }
+  });
+
+  it("has probes of mathematics of every level on the tuning side", () => {
+    const probes = probeSet(3);
+    expect(new Set(probes.map(({ question: text }) => text)).size).toBe(probes.length);
+    for (const { question: text, answer } of probes) {
+      expect(split(text)).toBe("tuning");
+      expect(truth(text)).toMatchObject({ answer, kind: "mathematics" });
+    }
+    for (const level of LEVELS)
+      expect(probes.filter((probe) => truth(probe.question)!.level === level).length).toBeGreaterThan(100);
   });
 
   it("splits by hash in the stated shares", () => {
