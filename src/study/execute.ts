@@ -1,7 +1,7 @@
 // Carries out the runs of a study, some at a time, each as its own `rzero` process on its own threads: what is complete is skipped, what
 // was interrupted goes on, what fails is reported and stops nothing else. Knows commands and run directories, no algorithm.
 
-import { type ChildProcess, spawn } from "node:child_process";
+import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
 import { openRun, runExists } from "../store/runs.ts";
@@ -151,8 +151,9 @@ function rzero(args: readonly string[], log: string, { runs, signal }: ExecuteOp
   const file = join(runs, "logs", `${log}.log`);
   const errors = openSync(file, "w");
   const command = [join(packageRoot, "dist", "cli", "main.js"), ...args, "--runs", runs, "--json"];
-  const child = spawn(process.execPath, command, { cwd: packageRoot, stdio: ["ignore", "ignore", errors], detached: true });
-  const stop = () => stopChild(child);
+  const child = spawn(process.execPath, command, { cwd: packageRoot, stdio: ["ignore", "ignore", errors] });
+  // A Ctrl-C at the terminal reaches the run too, and a second signal ends it at once: it goes on from its last checkpoint all the same.
+  const stop = () => child.kill("SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
   return new Promise((resolve) => {
     const end = (problem: string | undefined) => {
@@ -165,11 +166,6 @@ function rzero(args: readonly string[], log: string, { runs, signal }: ExecuteOp
       end(code === 0 ? undefined : `${lastLine(file)} (${code === null ? name : `exit code ${code}`})`),
     );
   });
-}
-
-/** SIGTERM makes a run save and end. Its own process group keeps a Ctrl-C at the terminal from reaching it twice. */
-function stopChild(child: ChildProcess): void {
-  child.kill("SIGTERM");
 }
 
 function lastLine(file: string): string {
