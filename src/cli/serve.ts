@@ -7,6 +7,7 @@ import { Command } from "commander";
 import { baseDirectory } from "../engine/adapters.ts";
 import { createEngine } from "../engine/create.ts";
 import type { Engine } from "../engine/types.ts";
+import type { ModelSource } from "../server/models.ts";
 import { type OpenAIServerOptions, SERVER_DEFAULTS, serveOpenAI } from "../server/openai.ts";
 import { serveTinker, TINKER_DEFAULTS } from "../server/tinker.ts";
 import { acquireLock } from "../store/lock.ts";
@@ -34,6 +35,7 @@ interface ServeOptions extends OpenAIServerOptions {
   threads?: number | "auto";
   dtype?: DTypeOption;
   runs?: string;
+  weightsDir?: string;
   json?: boolean;
 }
 
@@ -63,6 +65,7 @@ export function serveCommand(): Command {
     .option("--threads <count>", "threads, or auto", threadCount)
     .option("--dtype <format>", FROZEN_DTYPE_HELP, frozenDType)
     .option("--runs <dir>", "where runs live")
+    .option("--weights-dir <dir>", "clients may load adapters and weights from folders in this one")
     .option("--json", 'print {"url", "model", "context"} when ready')
     .addHelpText(
       "after",
@@ -79,6 +82,8 @@ async function serve(options: ServeOptions): Promise<void> {
   if (options.port > 65535) throw new ConfigError(`port: expected at most 65535, got ${options.port}.`);
   if (options.protocol === "openai" && options.state !== undefined)
     throw new ConfigError("state: expected --protocol tinker, which keeps one, got openai.");
+  if (options.protocol === "tinker" && options.weightsDir !== undefined)
+    throw new ConfigError("weights-dir: expected --protocol openai, whose clients load weights, got tinker.");
   const model = resolveModel(options.model, options.runs);
   const engineOf = (dtype: ServeOptions["dtype"]) => {
     const config = engineConfig({ ...options, dtype });
@@ -97,8 +102,10 @@ async function serveAnswers(model: ModelRef, options: ServeOptions, engine: Engi
       throw new ConfigError("serve: expected an engine that samples live, got one that does not.");
     const live = await snapshot.openLive({ cacheBytes: options.cacheBytes });
     const names = namesOf(model, options);
-    const { host, port, maxBody = SERVER_DEFAULTS.maxBodyBytes, maxQueue = SERVER_DEFAULTS.maxQueue } = options;
-    const server = await serveOpenAI({ live, tokenizer, names, maxQueue }, { host, port, apiKey, maxBodyBytes: maxBody });
+    const { host, port, maxBody = SERVER_DEFAULTS.maxBodyBytes, maxQueue = SERVER_DEFAULTS.maxQueue, weightsDir } = options;
+    const source = weightsDir === undefined ? undefined : weightsFrom(weightsDir, model.dir, engine, options.cacheBytes);
+    const address = { host, port, apiKey, maxBodyBytes: maxBody };
+    const server = await serveOpenAI({ live, tokenizer, names, maxQueue }, address, source);
     if (options.json) printJsonLine({ url: server.url, model: names[0], context: live.context });
     say(`${names[0]} (context ${live.context}) at ${server.url}/v1${apiKey === undefined ? "" : ", with an API key"}`);
     const failure = await Promise.race([live.ended, interrupted(signal)]);
@@ -149,6 +156,26 @@ async function serveTraining(
 function namesOf(model: ModelRef, options: ServeOptions): string[] {
   const label = labelOf(model);
   return [...new Set([options.name ?? label, label, options.model])];
+}
+
+/** Opens weights of one folder while the server runs. */
+function weightsFrom(root: string, base: string, engine: Engine, cacheBytes: number | undefined): ModelSource {
+  return {
+    root,
+    base,
+    open: async (dir) => {
+      const snapshot = await engine.openSnapshot(dir, { precision: "frozen" });
+      const live = await snapshot.openLive?.({ cacheBytes });
+      if (live === undefined) throw new ConfigError("serve: expected an engine that samples live, got one that does not.");
+      return {
+        live,
+        dispose: async () => {
+          await live.dispose();
+          await snapshot.dispose();
+        },
+      };
+    },
+  };
 }
 
 /** Run references and tiny-base as they are, a directory by its last part. */

@@ -6,6 +6,7 @@ import { Fields, preview, wrong } from "./fields.ts";
 import type { Choice, Delta, Generation, GenerationPlan } from "./generation.ts";
 import type { Exchange } from "./http.ts";
 import { chatLogprobs, promptLogprobs } from "./logprobs.ts";
+import type { ModelTable } from "./models.ts";
 import { badRequest } from "./problem.ts";
 import { MOST_TOP_LOGPROBS, readSamplingFields } from "./sampling-fields.ts";
 import type { Presenter, Service, Usage } from "./service.ts";
@@ -24,13 +25,14 @@ const ROLES: Readonly<Record<string, ChatMessage["role"]>> = {
 const MOST_MESSAGES = 4096;
 
 /** Answers one request. Errors: Problem. */
-export async function chatCompletions(service: Service, exchange: Exchange): Promise<void> {
-  const request = readRequest(service, new Fields(await exchange.json()));
+export async function chatCompletions(models: ModelTable, exchange: Exchange): Promise<void> {
+  const fields = new Fields(await exchange.json());
+  const service = models.find(fields.string("model"));
+  const request = readRequest(service, fields);
   await service.run(exchange, request.plan, presenter(service, request));
 }
 
 function readRequest(service: Service, fields: Fields): ChatRequest {
-  service.checkModel(fields.string("model"));
   const { tokenizer, live } = service.model;
   const sampling = readSamplingFields(fields, tokenizer, live.vocabSize);
   refuseUnsupported(fields);

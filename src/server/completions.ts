@@ -8,6 +8,7 @@ import { Fields, wrong } from "./fields.ts";
 import type { Choice, Delta, Generation, GenerationPlan } from "./generation.ts";
 import type { Exchange } from "./http.ts";
 import { completionLogprobs, promptLogprobs } from "./logprobs.ts";
+import type { ModelTable } from "./models.ts";
 import { MOST_COMPLETIONS, MOST_TOP_LOGPROBS, readSamplingFields } from "./sampling-fields.ts";
 import type { Presenter, Service, Usage } from "./service.ts";
 
@@ -28,13 +29,14 @@ const DEFAULT_MAX_TOKENS = 16;
 const LONGEST_TURN_MS = 10;
 
 /** Answers one request. Errors: Problem. */
-export async function completions(service: Service, exchange: Exchange): Promise<void> {
-  const request = await readRequest(service, new Fields(await exchange.json()));
+export async function completions(models: ModelTable, exchange: Exchange): Promise<void> {
+  const fields = new Fields(await exchange.json());
+  const service = models.find(fields.string("model"));
+  const request = await readRequest(service, fields);
   await service.run(exchange, request.plan, presenter(service, request));
 }
 
 async function readRequest(service: Service, fields: Fields): Promise<CompletionRequest> {
-  service.checkModel(fields.string("model"));
   const { tokenizer, live } = service.model;
   const sampling = readSamplingFields(fields, tokenizer, live.vocabSize);
   fields.only("suffix", "");

@@ -105,8 +105,8 @@ export class Generation {
   #news = false;
 
   constructor(live: LiveSampler, texts: TokenTexts, plan: GenerationPlan) {
-    const { n, seed, temperature, topP, topK, stopTokens, stopStrings } = plan.sampling;
-    const shared = { n, temperature, topP, topK, stopTokens, stopStrings, maxTokens: plan.maxTokens };
+    const { n, seed, firstSample, temperature, topP, topK, stopTokens, stopStrings } = plan.sampling;
+    const shared = { n, firstSample, temperature, topP, topK, stopTokens, stopStrings, maxTokens: plan.maxTokens };
     this.promptScores = plan.prompts.map(() => ({ tokens: [], logprobs: [], top: [] }));
     const rule = stopRuleOf(plan.sampling);
     this.choices = plan.prompts.flatMap((_, prompt) =>

@@ -1,10 +1,11 @@
-// A model behind OpenAI's interface: /v1/models, /v1/completions, /v1/chat/completions, /health. Only puts the parts together.
+// A model behind OpenAI's interface: /v1/models, /v1/completions, /v1/chat/completions, /health, and what loads weights while it runs.
+// Only puts the parts together.
 
 import { chatCompletions } from "./chat.ts";
 import { completions } from "./completions.ts";
 import { type Exchange, HttpServer, type Route, sendJson } from "./http.ts";
-import { Problem } from "./problem.ts";
-import { type ServedModel, Service } from "./service.ts";
+import { describeModel, type ModelSource, ModelTable } from "./models.ts";
+import type { ServedModel } from "./service.ts";
 
 /** How to serve. */
 export interface OpenAIServerOptions {
@@ -20,49 +21,30 @@ export interface OpenAIServerOptions {
 /** Defaults of `OpenAIServerOptions`, and of how many requests may run or wait at once. */
 export const SERVER_DEFAULTS = { host: "127.0.0.1", port: 8000, maxBodyBytes: 8 * 2 ** 20, maxQueue: 256 } as const;
 
-/** Serves `model` until the result is closed. Errors: ConfigError (address, port, key). */
-export function serveOpenAI(model: ServedModel, options: OpenAIServerOptions = {}): Promise<HttpServer> {
+/** Serves `model` until the result is closed; `source` lets clients load weights. Errors: ConfigError (address, port, key). */
+export function serveOpenAI(model: ServedModel, options: OpenAIServerOptions = {}, source?: ModelSource): Promise<HttpServer> {
   const { host = SERVER_DEFAULTS.host, port = SERVER_DEFAULTS.port, maxBodyBytes = SERVER_DEFAULTS.maxBodyBytes } = options;
-  return HttpServer.start(openAIRoutes(new Service(model)), { host, port, maxBodyBytes, apiKey: options.apiKey });
+  return HttpServer.start(openAIRoutes(new ModelTable(model, source)), { host, port, maxBodyBytes, apiKey: options.apiKey });
 }
 
-function openAIRoutes(service: Service): Route[] {
+function openAIRoutes(models: ModelTable): Route[] {
+  const get = (path: string, handle: Route["handle"]): Route => ({ method: "GET", path, handle });
+  const post = (path: string, handle: Route["handle"]): Route => ({ method: "POST", path, handle });
   return [
-    { method: "GET", path: "/health", open: true, handle: (exchange) => health(service, exchange) },
-    { method: "GET", path: "/v1/models", handle: async ({ response }) => sendJson(response, 200, listModels(service)) },
-    {
-      method: "GET",
-      path: "/v1/models/*",
-      handle: async ({ response, rest }) => sendJson(response, 200, findModel(service, rest)),
-    },
-    {
-      method: "POST",
-      path: "/v1/completions",
-      handle: (exchange) => service.admit(() => completions(service, exchange)),
-    },
-    {
-      method: "POST",
-      path: "/v1/chat/completions",
-      handle: (exchange) => service.admit(() => chatCompletions(service, exchange)),
-    },
+    { ...get("/health", (exchange) => health(models, exchange)), open: true },
+    get("/v1/models", async ({ response }) => sendJson(response, 200, { object: "list", data: models.list() })),
+    get("/v1/models/*", async ({ response, rest }) => sendJson(response, 200, describeModel(models.find(rest)))),
+    post("/v1/completions", (exchange) => models.admit(() => completions(models, exchange))),
+    post("/v1/chat/completions", (exchange) => models.admit(() => chatCompletions(models, exchange))),
+    post("/v1/load_lora_adapter", (exchange) => models.loadAdapter(exchange)),
+    post("/v1/unload_lora_adapter", (exchange) => models.unloadAdapter(exchange)),
+    post("/update_weights_from_disk", (exchange) => models.replaceWeights(exchange)),
+    get("/get_model_info", (exchange) => models.info(exchange)),
   ];
 }
 
 /** 200 while the engine answers, 503 after it has ended. */
-async function health(service: Service, { response }: Exchange): Promise<void> {
-  const { requests, running, waiting } = await service.model.live.stats();
+async function health(models: ModelTable, { response }: Exchange): Promise<void> {
+  const { requests, running, waiting } = await models.base.model.live.stats();
   sendJson(response, 200, { status: "ok", requests, running, waiting });
-}
-
-function listModels(service: Service): object {
-  return { object: "list", data: [describeModel(service)] };
-}
-
-function findModel(service: Service, name: string): object {
-  if (service.model.names.includes(name)) return describeModel(service);
-  throw new Problem(404, `model: expected "${service.model.names[0]}", got "${name}".`, { code: "model_not_found" });
-}
-
-function describeModel({ model, created }: Service): object {
-  return { id: model.names[0], object: "model", created, owned_by: "rzero", max_model_len: model.live.context };
 }

@@ -17,6 +17,8 @@ export interface SamplingFields {
   readonly stopStrings: readonly string[];
   /** Absent: every prompt draws one of its own. */
   readonly seed?: number;
+  /** Index of the first completion among those of its seed; ours alone: many requests can then share one draw. */
+  readonly firstSample: number;
   readonly stream: boolean;
   /** A last event of a stream tells the usage. */
   readonly includeUsage: boolean;
@@ -32,6 +34,7 @@ export interface SamplingFields {
 export const MOST_TOP_LOGPROBS = 20;
 /** Most completions of one request. */
 export const MOST_COMPLETIONS = 2048;
+const LARGEST_INDEX = 2 ** 31 - 1;
 const MOST_STOPS = 64;
 const LONGEST_STOP = 1024;
 
@@ -56,6 +59,7 @@ export function readSamplingFields(fields: Fields, tokenizer: Tokenizer, vocabSi
     stopTokens: [...own, ...asked],
     stopStrings: strings,
     seed: fields.integer("seed", { low: -(2 ** 63), high: 2 ** 63 }),
+    firstSample: fields.integer("first_sample", { low: 0, high: LARGEST_INDEX }) ?? 0,
     stream,
     includeUsage: readStreamOptions(fields, stream),
     returnTokenIds: fields.boolean("return_token_ids") ?? false,

@@ -3,10 +3,9 @@
 
 import { randomUUID } from "node:crypto";
 import type { LiveSampler, Tokenizer } from "../engine/types.ts";
-import { preview } from "./fields.ts";
 import { type Choice, type Delta, Generation, type GenerationPlan } from "./generation.ts";
 import { type Exchange, sendJson } from "./http.ts";
-import { badRequest, Problem, toProblem } from "./problem.ts";
+import { badRequest, toProblem } from "./problem.ts";
 import { EventStream } from "./sse.ts";
 import { TokenTexts } from "./token-texts.ts";
 
@@ -50,34 +49,12 @@ export class Service {
   readonly texts: TokenTexts;
   /** Seconds since 1970. */
   readonly created = Math.floor(Date.now() / 1000);
-  #requests = 0;
+  #active = 0;
+  #quiet: (() => void)[] = [];
 
   constructor(model: ServedModel) {
     this.model = model;
     this.texts = new TokenTexts(model.tokenizer);
-  }
-
-  /** Lets a request in and calls `work`. Errors: Problem 429 when the queue is full. */
-  async admit(work: () => Promise<void>): Promise<void> {
-    const { maxQueue } = this.model;
-    if (this.#requests >= maxQueue)
-      throw new Problem(429, `queue: expected at most ${maxQueue} requests at once. Try again shortly.`, {
-        code: "queue_full",
-        headers: { "retry-after": "1" },
-      });
-    this.#requests++;
-    try {
-      await work();
-    } finally {
-      this.#requests--;
-    }
-  }
-
-  /** Checks the `model` of a request; absent is the one there is. Errors: Problem 404. */
-  checkModel(name: string | undefined): void {
-    const { names } = this.model;
-    if (name === undefined || names.includes(name)) return;
-    throw new Problem(404, `model: expected "${names[0]}", got ${preview(name)}.`, { param: "model", code: "model_not_found" });
   }
 
   /** Tokens of a text. Errors: Problem 400 for a text that can never fit. */
@@ -114,6 +91,7 @@ export class Service {
     checkSize(plan, this.model.live.context);
     if (gone.aborted) return;
     const generation = new Generation(this.model.live, this.texts, plan);
+    this.#active++;
     gone.addEventListener("abort", () => generation.cancel(), { once: true });
     try {
       if (plan.sampling.stream) await this.#stream(exchange, generation, plan, presenter);
@@ -123,7 +101,13 @@ export class Service {
       }
     } finally {
       generation.cancel();
+      if (--this.#active === 0) for (const tell of this.#quiet.splice(0)) tell();
     }
+  }
+
+  /** Fulfilled when nothing is being generated. */
+  idle(): Promise<void> {
+    return this.#active === 0 ? Promise.resolve() : new Promise((resolve) => this.#quiet.push(resolve));
   }
 
   /** A fresh id of an answer. */

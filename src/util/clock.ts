@@ -5,7 +5,7 @@
 export interface Clock {
   /** Milliseconds; only differences mean something. */
   now(): number;
-  /** Fulfilled after so many milliseconds, or at once when `signal` aborts. Never keeps the process alive by itself. */
+  /** Fulfilled after so many milliseconds, or at once when `signal` aborts. */
   sleep(milliseconds: number, signal?: AbortSignal): Promise<void>;
 }
 
@@ -20,7 +20,7 @@ export const systemClock: Clock = {
         signal?.removeEventListener("abort", end);
         resolve();
       };
-      const timer = setTimeout(end, milliseconds).unref();
+      const timer = setTimeout(end, milliseconds);
       signal?.addEventListener("abort", end, { once: true });
     }),
 };
