@@ -37,10 +37,15 @@ export function engineConfig(options: EngineOptions): EngineConfig {
   };
 }
 
-/** Runs `use` with an engine. Errors: those of the engine. */
-export async function withEngine<T>(config: EngineConfig, use: (engine: Engine) => Promise<T>): Promise<T> {
-  const engine = await createEngine(config);
+/** Runs `use` with an engine, or with what `wrap` makes of it. Errors: those of the engine. */
+export async function withEngine<T>(
+  config: EngineConfig,
+  use: (engine: Engine) => Promise<T>,
+  wrap: (engine: Engine) => Promise<Engine> = async (engine) => engine,
+): Promise<T> {
+  let engine = await createEngine(config);
   try {
+    engine = await wrap(engine);
     return await use(engine);
   } finally {
     await engine.dispose();

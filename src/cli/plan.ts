@@ -104,7 +104,8 @@ function changesOf(options: PlanOptions, work: RunWork, peakOf: (options: PlanOp
   return [...helpful, together];
 }
 
-function benchSizes({ evaluation }: Config): BenchSize[] {
+/** Questions of each benchmark and their mean length. */
+export function benchSizes({ evaluation }: Config): BenchSize[] {
   return evaluation.benches.map(({ data }) => {
     const questions = readBench(data);
     const characters = questions.reduce((sum, { question }) => sum + question.length, 0) / Math.max(1, questions.length);

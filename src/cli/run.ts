@@ -11,11 +11,11 @@ import { runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { abandonRun, createRun } from "../store/runs.ts";
 import { packageVersion } from "../util/package-root.ts";
-import { withEngine } from "./engine.ts";
 import { resolveModel } from "./model-ref.ts";
 import { httpAddress, numberBetween, oneOf, wholeNumber } from "./options.ts";
 import { print, say } from "./output.ts";
 import { describePlan, expectFit, makePlan } from "./plan.ts";
+import { withRunEngine } from "./run-engine.ts";
 import { outputOf, RunPrinter } from "./run-printer.ts";
 import { onInterrupt } from "./signals.ts";
 
@@ -137,7 +137,7 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
       maxTokens: store.readMicroBatch() ?? config.engine.maxTokensPerMicroBatch,
       signal,
       attempt: (maxTokensPerMicroBatch) =>
-        withEngine({ ...config.engine, maxTokensPerMicroBatch }, (engine) =>
+        withRunEngine(config, baseDir, maxTokensPerMicroBatch, (engine) =>
           runSelfPlay({ config, store, engine, baseDir, on, signal, resumeCommand }),
         ),
       less: (event) => {

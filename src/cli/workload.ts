@@ -32,6 +32,12 @@ export function workOf(config: Config, benches: readonly BenchSize[], context: n
   };
 }
 
+/** Longest sequence that frozen roles ask for. `context` is the model's, which bounds it. */
+export function frozenContext(config: Config, benches: readonly BenchSize[], context: number): number {
+  const frozen = workOf(config, benches, context).phases.flatMap(({ sampling }) => sampling.filter((call) => call.frozen));
+  return Math.max(...frozen.map(({ promptTokens, newTokens }) => promptTokens + newTokens));
+}
+
 function challengerPhase({ challenger: options, prompts, iterations }: Config, context: number): PhaseWork {
   const promptTokens = tokensOf(prompts.challenger);
   const { steps, questionsPerStep, sampling, grpo } = options;

@@ -9,6 +9,7 @@ import { engine, withLoraSeed } from "./engine.ts";
 import { guardSchema } from "./guard.ts";
 import { band, count, countOrOff, grpo, notNegative, optimizer, positive, samplingWith, share } from "./parts.ts";
 import { challengerReward, solverReward, votes } from "./rewards.ts";
+import { samplerSchema } from "./sampler.ts";
 
 const message = z.strictObject({ role: z.enum(["system", "user", "assistant"]), content: z.string() });
 
@@ -227,6 +228,8 @@ const completed = z
     /** Challenger and Solver are two models (paper), or one model in both roles. */
     roles: z.enum(["separate", "shared"]).default("separate"),
     engine: engine.prefault({ kind: "local" }),
+    /** Servers that answer for frozen roles; absent: the engine does. */
+    sampler: samplerSchema.optional(),
     prompts: promptsSchema.prefault({}),
     challenger: challenger.prefault({}),
     votes: votes.prefault({}),
@@ -257,6 +260,7 @@ function withOptimizerStep<T extends { questionsPerStep: number; questionsPerOpt
 export type Config = z.output<typeof completed>;
 export type PresetName = Config["preset"];
 export type EngineConfig = Config["engine"];
+export type SamplerConfig = NonNullable<Config["sampler"]>;
 export type PromptsConfig = Config["prompts"];
 export type ChallengerConfig = Config["challenger"];
 export type ChallengerRewardConfig = ChallengerConfig["reward"];
@@ -306,6 +310,8 @@ function checkTogether(config: Config, context: z.RefinementCtx): void {
       ["challenger", "questionsPerStep"],
       `expected a multiple of challenger.groupSize (${challenger.groupSize}) for each of the ${variants} different prompts`,
     );
+  if (config.sampler?.update === "vllm-lora" && config.engine.lora === undefined)
+    complain(["sampler", "update"], "expected sglang-disk or none without engine.lora, whose adapters are what vllm-lora sends");
   if (evaluation.referenceLines && evaluation.forcedPrefix === undefined)
     complain(["evaluation", "referenceLines"], "expected evaluation.forcedPrefix beside it (for example <think>)");
 }

@@ -5,6 +5,7 @@ import { ConfigError } from "../util/errors.ts";
 import { bestFormat } from "./local/device/cpu/device.ts";
 import { createLocalEngine } from "./local/engine.ts";
 import type { LoraTarget } from "./local/lora.ts";
+import { type SampledEngineOptions, type SamplerConfig, sampleElsewhere } from "./remote/openai/engine.ts";
 import type { Engine } from "./types.ts";
 
 /** The engine part of a configuration; see config/schema.ts for defaults and ranges. */
@@ -43,4 +44,13 @@ export function createEngine(config: EngineConfig): Engine {
     default:
       throw new ConfigError(`engine.kind: expected "local", got ${JSON.stringify(config.kind)}.`);
   }
+}
+
+/**
+ * Lets the servers of a configuration answer for the frozen snapshots of `engine`, which belongs to the result from then on.
+ * Errors: ConfigError (a wrong kind, key, model, context or server), EngineError (no server can be reached).
+ */
+export async function createSampledEngine(engine: Engine, config: SamplerConfig, options: SampledEngineOptions): Promise<Engine> {
+  if (config.kind === "openai") return sampleElsewhere(engine, config, options);
+  throw new ConfigError(`sampler.kind: expected "openai", got ${JSON.stringify(config.kind)}.`);
 }

@@ -79,10 +79,11 @@ export function httpCall(address: string, call: HttpCall): Promise<HttpReply> {
       });
     });
     request.on("socket", (socket) => {
-      if (!socket.connecting) connected = true;
-      socket.once("connect", () => {
-        connected = true;
-      });
+      connected = !socket.connecting;
+      if (socket.connecting)
+        socket.once("connect", () => {
+          connected = true;
+        });
     });
     request.on("error", broken);
     call.signal?.addEventListener("abort", abort, { once: true });
