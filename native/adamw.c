@@ -6,6 +6,7 @@
 #define BLOCK 8192
 
 typedef struct {
+  rz_context *ctx;
   float *param, *grad;
   void *m, *v; // floats or bf16
   double *sums;
@@ -86,21 +87,26 @@ static void adam_item(void *arg, long item, int thread) {
   adam_range(c, item * BLOCK, rz_min((item + 1) * BLOCK, c->count));
 }
 
-// The rows of one panel.
+// The rows of one panel. A large weight's panels go by way of scratch: memory past the caches is not read before it is written.
 static void adam_panel(void *arg, long panel, int thread) {
-  (void)thread;
   const adam_job *c = arg;
   long row = panel * NR, rows = rz_min(NR, c->count / c->in - row), steps = rz_steps(c->format, c->in);
   rz_source from = {ROWS_F32, c->param, c->in, c->in};
   adam_range(c, row * c->in, (row + rows) * c->in);
-  rz_pack(c->format, c->packed + panel * NR * steps, NR, &from, row, rows, 0, steps);
+  cell *to = c->packed + panel * NR * steps, *by = c->count < STREAMED ? to : rz_scratch(c->ctx, thread);
+  rz_pack(c->format, by, NR, &from, row, rows, 0, steps);
+  if (by == to) return;
+  for (long i = 0; i < NR * steps; i += VL) stream_v(to + i, load(by + i));
+  stream_end();
 }
 
-void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
+int rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
               double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad, void *packed, long in,
               int format) {
   double power1 = pow(beta1, (double)step), power2 = pow(beta2, (double)step);
-  adam_job a = {.param = param,
+  if (packed && count >= STREAMED && rz_reserve(ctx, NR * (size_t)rz_steps(format, in) * sizeof(cell)) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  adam_job a = {.ctx = ctx,
+                .param = param,
                 .grad = grad,
                 .m = m,
                 .v = v,
@@ -122,6 +128,7 @@ void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int 
                 .half = bf16_moments};
   if (packed) rz_parallel(ctx, adam_panel, &a, (count / in + NR - 1) / NR, (double)count * 6);
   else rz_parallel(ctx, adam_item, &a, (count + BLOCK - 1) / BLOCK, (double)count * 5);
+  return RZ_OK;
 }
 
 typedef double d8 __attribute__((vector_size(64)));

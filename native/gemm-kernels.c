@@ -48,15 +48,6 @@ INLINE vf load_b(int format, const char *b, long at) {
   return format == RZ_INT8 ? load_int8((const int8_t *)b + at) : load((const cell *)b + at);
 }
 
-// To memory past the caches; p is at a multiple of a line.
-INLINE void stream_v(float *p, vf x) {
-#if VL == 16
-  _mm512_stream_ps(p, (__m512)x);
-#else
-  store(p, x);
-#endif
-}
-
 INLINE void tile(int format, int mr, int nv, long steps, const cell *a, const void *panels, long panel_step, const rz_tile *t) {
   vf acc[MR][8];
   long bytes = format == RZ_INT8 ? 1 : 4, ld_in = t->ld_in, ld_out = t->ld_out;

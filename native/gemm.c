@@ -15,7 +15,6 @@
 #define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
 #define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
 #define B_SPAN 64 // steps of B that a thread packs at a time
-#define STREAMED (1L << 18) // elements of a gradient that no cache keeps until it is read again
 #define NC_SUMS 1024 // columns whose sums wait in scratch
 
 typedef struct {
@@ -175,9 +174,7 @@ static void run_item(void *arg, long item, int thread) {
   long i0 = item / g->col_items * g->row_step, rows = rz_min(g->row_step, g->m - i0);
   long first = item % g->col_items * g->col_step, cols = rz_min(g->col_step, g->columns - first);
   for (long j = 0; j < cols; j += g->nc) run_columns(g, thread, i0, rows, g->j0 + first + j, rz_min(g->nc, cols - j));
-#if VL == 16
-  if (g->stream) _mm_sfence();
-#endif
+  if (g->stream) stream_end();
 }
 
 static void pack_b_item(void *arg, long item, int thread) {

@@ -56,6 +56,21 @@ void rz_pack(int format, cell *to, long ld, const rz_source *source, long row, l
 void rz_pack_tiles(int format, cell *to, long distance, long ld, long width, const rz_source *source, long row, long count, long first,
                    long steps);
 
+#define STREAMED (1L << 18) // elements that no cache keeps until they are read again
+// To memory past the caches; p is at a multiple of a line. `stream_end` before others may read it.
+INLINE void stream_v(float *p, vf x) {
+#if VL == 16
+  _mm512_stream_ps(p, (__m512)x);
+#else
+  store(p, x);
+#endif
+}
+INLINE void stream_end(void) {
+#if VL == 16
+  _mm_sfence();
+#endif
+}
+
 static inline long rz_min(long a, long b) { return a < b ? a : b; }
 static inline long rz_max(long a, long b) { return a > b ? a : b; }
 static inline long rz_round_up(long x, long step) { return (x + step - 1) / step * step; }

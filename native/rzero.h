@@ -88,9 +88,9 @@ RZ_EXPORT int rz_sample_tokens(rz_context *ctx, int32_t *tokens, float *logprobs
 // --- optimizer (adamw.c) ---
 RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); // negative: out of memory
 // `first` is the index of the first element among all that step together. `packed`, or NULL: panels of param as a weight of rows of `in`.
-RZ_EXPORT void rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr,
-                        double beta1, double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad,
-                        void *packed, long in, int format);
+RZ_EXPORT int rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
+                       double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad, void *packed,
+                       long in, int format);
 
 // --- measuring (peak.c) ---
 RZ_EXPORT double rz_peak(rz_context *ctx, double seconds, int format); // GFLOP/s of independent chains on all threads; 0: no such instruction

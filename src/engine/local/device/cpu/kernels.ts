@@ -102,7 +102,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   logprobBackward: ["rz_logprob_backward", "J", "PPPPPII"],
   sampleTokens: ["rz_sample_tokens", "J", "PPPPPPPPPII"],
   sumSquares: ["rz_sum_squares", "D", "PPI"],
-  adamW: ["rz_adamw", "V", "PPPPPJIDDDDDIFIJPIJ"],
+  adamW: ["rz_adamw", "J", "PPPPPJIDDDDDIFIJPIJ"],
   peak: ["rz_peak", "D", "PDJ"],
   memoryBandwidth: ["rz_memory_bandwidth", "D", "PD"],
 };

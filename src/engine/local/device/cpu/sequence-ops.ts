@@ -105,7 +105,10 @@ export function optimizerOps(native: Kernels, ctx: number): Pick<Device, "sumSqu
         throw new Error(`internal: adamW: expected f32 or bf16 panels of ${count} elements, got others.`);
       const renewed = packed === undefined ? [0, 1, 0] : [panels(packed), packed.inDim, FORMAT[packed.format]];
       const kept = s.keepGradient ? 1 : 0;
-      native.adamW(ctx, p, g, first, second, m.dtype === "bf16" ? 1 : 0, count, ...scalars, s.first ?? 0, kept, ...renewed);
+      check(
+        native.adamW(ctx, p, g, first, second, m.dtype === "bf16" ? 1 : 0, count, ...scalars, s.first ?? 0, kept, ...renewed),
+        "adamW",
+      );
     },
   };
 }
