@@ -134,6 +134,7 @@ describe("layers: defaults, preset, file, flags", () => {
       preset: "improved",
       challenger: {
         ...paper.challenger,
+        start: "base",
         advantage: { baseline: "batch" },
         reward: { ...paper.challenger.reward, uncertainty: "window", window: [0.4, 0.9] },
         grpo: { ...paper.challenger.grpo, klWeight: 0.05, reference: "base" },

@@ -55,14 +55,15 @@ const released: ConfigInput = {
 
 /**
  * The paper with what a study over seeds kept (docs/log.md): one pooled baseline for the Challenger, whose prompts are all the same text;
- * a reward that peaks above one half, where labels are still right, and a band to match; the Challenger held to the base; truncated answers
- * are no votes, because a cut answer looks like disagreement; no question twice, nor more often than twice in a phase; and a guard that
- * goes back.
+ * a reward that peaks above one half, where labels are still right, and a band to match; the Challenger starts from the base in every
+ * iteration and is held to it, because one that goes on learns what the Solver is wrong about in unison; truncated answers are no votes,
+ * because a cut answer looks like disagreement; no question twice, nor more often than twice in a phase; and a guard that goes back.
  */
 const improved: ConfigInput = {
   ...paper,
   challenger: {
     ...paper.challenger,
+    start: "base",
     advantage: { baseline: "batch" },
     reward: { ...paper.challenger?.reward, uncertainty: "window", window: [0.4, 0.9] },
     grpo: { klWeight: 0.05, reference: "base" },
