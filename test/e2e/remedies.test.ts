@@ -190,7 +190,7 @@ describe("all remedies at once", () => {
 
 describe("where the policies start", () => {
   it.each([
-    ["shared", ["roles=shared"]],
+    ["shared", ["roles=shared", "challenger.start=previous"]],
     ["from the base", ["challenger.start=base"]],
   ])("%s: runs, and resumes to the same bytes", async (title, options) => {
     const config = configOf(...options, "solver.steps=1");
