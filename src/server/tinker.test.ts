@@ -15,6 +15,7 @@ import { decodeSampleResultProto } from "../tinker-wire/sampling-protobuf.ts";
 import { floats, ints } from "../tinker-wire/tensor.ts";
 import { encodeForwardBackward, type ForwardBackwardRequest } from "../tinker-wire/training.ts";
 import { decodeForwardBackwardResultProto, encodeForwardBackwardProto } from "../tinker-wire/training-protobuf.ts";
+import { ConfigError } from "../util/errors.ts";
 import { serveTinker, type TinkerServer, type TinkerServerOptions } from "./tinker.ts";
 
 const dir = fileURLToPath(new URL("../../test/golden/tiny-qwen3/", import.meta.url));
@@ -323,6 +324,7 @@ describe("saved weights", () => {
     expect(path).toBe(`tinker://${model}/sampler_weights/final`);
     expect(await place.post("weights_info", { tinker_path: path })).toEqual({
       ...{ base_model: "tiny-qwen3", is_lora: true, lora_rank: 4 },
+      ...{ train_attn: true, train_mlp: true, train_unembed: false },
     });
     const archive = await place.ask("GET", `training_runs/${model}/checkpoints/final/archive`);
     expect(archive.status).toBe(302);
@@ -343,6 +345,19 @@ describe("saved weights", () => {
     ]);
     const run = (await (await place.ask("GET", `training_runs/${model}`)).json()) as Reply;
     expect(run).toMatchObject({ is_lora: true, lora_rank: 4, last_sampler_checkpoint: { checkpoint_id: "final" } });
+    expect(await (await place.ask("GET", `models/${model}/checkpoints`)).json()).toEqual({ checkpoints });
+    const info = await place.post("get_info", { model_id: model });
+    expect(info).toMatchObject({ is_lora: true, lora_rank: 4, model_data: { tokenizer_id: dir, model_name: "tiny-qwen3" } });
+    const session_id = await place.session();
+    const open = { session_id, sampling_session_seq_id: 0, model_path: path };
+    const { sampling_session_id } = await place.post("create_sampling_session", open);
+    expect(await place.post("create_sampling_session", open)).toMatchObject({ sampling_session_id });
+    const sampler = await (await place.ask("GET", `samplers/${sampling_session_id}`)).json();
+    expect(sampler).toEqual({ sampler_id: sampling_session_id, base_model: "tiny-qwen3", model_path: path });
+    const session = await (await place.ask("GET", `sessions/${session_id}`)).json();
+    expect(session).toEqual({ training_run_ids: [], sampler_ids: [sampling_session_id] });
+    await place.post("create_sampling_session", { ...open, base_model: "tiny-qwen3" }, 400);
+    await place.post("create_sampling_session", { ...open, model_path: `tinker://${model}/weights/state` }, 400);
     const page = (await (await place.ask("GET", "training_runs?limit=1")).json()) as Reply;
     expect(page.training_runs).toHaveLength(1);
     expect((await place.ask("DELETE", `training_runs/${model}/checkpoints/final`)).status).toBe(400);
@@ -464,24 +479,50 @@ describe("restart", () => {
     expect(await run(join(scratch, "restarts"), true)).toEqual(plain);
   });
 
-  it("a silent session gives its memory back and loses nothing; an unloaded model is gone", async () => {
-    const here = await Place.start({ stateDir: join(scratch, "silent"), sessionMs: -1, maxModels: 1 });
+  it("a state directory serves its own base model alone", async () => {
+    const stateDir = join(scratch, "base");
+    await (await Place.start({ stateDir })).end();
+    const engine = createEngine({ kind: "local", threads: 1 });
+    const other = fileURLToPath(new URL("../../test/golden/tiny-llama3/", import.meta.url));
+    const wrong = serveTinker({ engine, baseDir: other, names: ["x"], stateDir, port: 0 });
+    await expect(wrong).rejects.toThrow(ConfigError);
+    await engine.dispose();
+  });
+
+  it("a silent session gives its memory back and loses nothing, then its place", async () => {
+    const here = await Place.start({ stateDir: join(scratch, "silent"), sessionMs: 1, sweepMs: 20, maxModels: 1 });
     const model = await here.model(4);
-    const first = await here.result("forward_backward", passOf(model, 1));
-    await here.result("optim_step", { model_id: model, seq_id: 2, adam_params: { ...ADAM, learning_rate: 0, weight_decay: 0 } });
-    expect(await here.result("forward_backward", passOf(model, 3))).toEqual(first);
-    const full = await here.ask("POST", "create_model", {
-      session_id: await here.session(),
-      model_seq_id: 0,
-      base_model: "tiny-qwen3",
-      lora_config: { rank: 2 },
-    });
-    expect([full.status, await full.json()]).toEqual([400, { detail: expect.stringContaining("Maximum number of models (1)") }]);
-    const unloaded = await here.result("unload_model", { model_id: model });
-    expect(unloaded).toEqual({ model_id: model, status: "unloaded", type: "unload_model" });
-    await here.post("forward_backward", passOf(model, 4), 404);
+    const plain = await place.model(4);
+    const silence = () => new Promise((resolve) => setTimeout(resolve, 200));
+    const requests = (id: string) => [
+      ["forward_backward", passOf(id, 1)],
+      ["optim_step", { model_id: id, seq_id: 2, adam_params: ADAM }],
+      ["forward_backward", passOf(id, 3)],
+      ["optim_step", { model_id: id, seq_id: 4, adam_params: ADAM }],
+      ["forward_backward", passOf(id, 5)],
+    ];
+    for (const [i, [path, body]] of (requests(model) as [string, object][]).entries()) {
+      expect(await here.result(path, body)).toEqual(await place.result(path, requests(plain)[i][1]));
+      await silence();
+    }
     expect(await here.model(2)).toMatch(/^model_/);
+    await here.post("forward_backward", passOf(model, 6), 404);
     expect(here.log).toEqual([]);
+    await here.end();
+  });
+
+  it("a full server takes a model again when one was unloaded", async () => {
+    const here = await Place.start({ stateDir: join(scratch, "one"), maxModels: 1 });
+    const model = await here.model(4);
+    const session_id = await here.session();
+    const create = { session_id, model_seq_id: 0, base_model: "tiny-qwen3", lora_config: { rank: 2 } };
+    const full = await here.post("create_model", create, 400);
+    expect(full.detail).toContain("Maximum number of models (1)");
+    expect(await here.result("unload_model", { model_id: model })).toEqual({
+      ...{ model_id: model, status: "unloaded", type: "unload_model" },
+    });
+    await here.post("forward_backward", passOf(model, 1), 404);
+    expect(await here.result("create_model", create)).toMatchObject({ base_model: "tiny-qwen3" });
     await here.end();
   });
 });

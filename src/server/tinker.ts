@@ -36,6 +36,8 @@ export interface TinkerServerOptions {
   readonly pollMs?: number;
   /** Silence after which a session's models leave memory; the next request brings them back. */
   readonly sessionMs?: number;
+  /** Between two looks for silent sessions and expired checkpoints. */
+  readonly sweepMs?: number;
   /** Takes what went wrong, a line each. */
   log?(line: string): void;
 }
@@ -49,9 +51,9 @@ export const TINKER_DEFAULTS = {
   maxModels: 16,
   pollMs: 30_000,
   sessionMs: 300_000,
+  sweepMs: 10_000,
 } as const;
 
-const SWEEP_MS = 10_000;
 const PROBE_CACHE_BYTES = 1 << 20;
 
 /** A running server. */
@@ -73,7 +75,7 @@ export async function serveTinker(options: TinkerServerOptions): Promise<TinkerS
   mkdirSync(all.stateDir, { recursive: true });
   const service = new TinkerService({ ...all, limits });
   const http = await HttpServer.start(tinkerRoutes(service, all), { ...all, keyHeader: KEY_HEADER, problemBody });
-  const sweeping = setInterval(() => void service.sweep().catch((error) => all.log(`sweep: ${error}`)), SWEEP_MS);
+  const sweeping = setInterval(() => void service.sweep().catch((error) => all.log(`sweep: ${error}`)), all.sweepMs);
   sweeping.unref();
   void ended.then(() => service.stop());
   return {

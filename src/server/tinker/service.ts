@@ -2,7 +2,7 @@
 // with time. Everything that a client may rely on after a restart is on the disk before it is told. Knows no HTTP.
 
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync } from "node:fs";
+import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
 import { join } from "node:path";
 import { z } from "zod";
 import type { Engine } from "../../engine/types.ts";
@@ -16,7 +16,7 @@ import {
 import type { Codec } from "../../tinker-wire/protocol.ts";
 import { decodeSample, type SampleTarget } from "../../tinker-wire/sampling.ts";
 import { ConfigError, DataError, errorText } from "../../util/errors.ts";
-import { sha256, writeFileAtomic } from "../../util/files.ts";
+import { readBytes, sha256, writeFileAtomic } from "../../util/files.ts";
 import { readJsonFile } from "../../util/json.ts";
 import { Problem } from "../problem.ts";
 import { CheckpointStore, parseTinkerPath } from "./checkpoints.ts";
@@ -54,7 +54,11 @@ const MAX_RESULT_BYTES = 256 * 2 ** 20;
 const MAX_OPEN_SAMPLERS = 8;
 const MOST_SESSIONS = 4096;
 const MOST_SAMPLERS = 16_384;
-const MOST_MODEL_RECORDS = 16_384;
+const MOST_MODEL_RECORDS = 65_536;
+const KEPT_MODELS = 256;
+const MOST_METADATA = 65_536;
+/** Heartbeats come every 10 s. */
+const SILENT_MS = 30_000;
 const LORA_PARTS = { attn: ["q_proj", "k_proj", "v_proj", "o_proj"], mlp: ["gate_proj", "up_proj", "down_proj"] };
 const LARGEST_RANK = 1024;
 const LARGEST_SEED = 2 ** 31 - 1;
@@ -85,7 +89,7 @@ export class TinkerService implements ModelHost {
     this.baseDir = baseDir;
     this.names = names;
     this.limits = limits;
-    this.futures = new FutureStore(nextEpoch(stateDir), { maxPending, maxResultBytes: MAX_RESULT_BYTES });
+    this.futures = new FutureStore(nextEpoch(stateDir, baseDir), { maxPending, maxResultBytes: MAX_RESULT_BYTES });
     this.checkpoints = new CheckpointStore(join(stateDir, "checkpoints"));
     this.samplers = new SamplerPool(engine, { maxOpen: MAX_OPEN_SAMPLERS, cacheBytes });
     this.sessions = new RecordFolder(stateDir, "sessions", MOST_SESSIONS);
@@ -93,6 +97,7 @@ export class TinkerService implements ModelHost {
     this.#records = new RecordFolder(stateDir, "models", MOST_MODEL_RECORDS);
     for (const { id } of this.sessions.all) this.#seen(id);
     for (const record of this.#records.all) this.#models.set(record.id, this.#openModel(record));
+    this.#forgetOldModels();
   }
 
   /** Models, the last made at the end. */
@@ -152,7 +157,10 @@ export class TinkerService implements ModelHost {
       throw new DataError(
         "body.lora_config: expected train_attn or train_mlp, got neither (train_unembed alone has no effect here).",
       );
+    if (JSON.stringify(user_metadata ?? {}).length > MOST_METADATA)
+      throw new DataError(`body.user_metadata: expected at most ${MOST_METADATA} characters, got more.`);
     this.#makeRoom();
+    this.#forgetOldModels();
     this.futures.checkRoom();
     const record: ModelRecord = {
       ...{ id: newId("model"), session, modelSeq, digest, future: this.futures.nextId, created: now() },
@@ -251,7 +259,11 @@ export class TinkerService implements ModelHost {
   }
 
   #openModel(record: ModelRecord): TrainedModel {
-    return new TrainedModel(this, record, join(this.#options.stateDir, "training", record.id));
+    return new TrainedModel(this, record, this.#trainingDir(record.id));
+  }
+
+  #trainingDir(id: string): string {
+    return join(this.#options.stateDir, "training", id);
   }
 
   #seen(session: string): void {
@@ -268,19 +280,30 @@ export class TinkerService implements ModelHost {
       throw new Problem(400, `base_model: expected ${this.names.join(" or ")}, got ${JSON.stringify(name)}.`);
   }
 
-  /** A model of a session that has been silent gives its place to a new one. */
+  /** The model whose session has been silent longest gives its place to a new one. */
   #makeRoom(): void {
     const alive = this.models.filter(({ isUnloaded }) => !isUnloaded);
     if (alive.length < this.#options.maxModels) return;
-    const silent = alive.find(({ record }) => !this.#lastSeen.has(record.session));
+    const silentMs = ({ record }: TrainedModel) => Date.now() - (this.#lastSeen.get(record.session) ?? 0);
+    const least = Math.min(SILENT_MS, this.#options.sessionMs);
+    const silent = alive.filter((model) => !model.isBusy && silentMs(model) > least).sort((a, b) => silentMs(b) - silentMs(a))[0];
     if (silent === undefined)
       throw new Problem(400, `Maximum number of models (${this.#options.maxModels}) reached; unload one first`);
-    silent.submit(
-      "unload_model",
-      readAsked("unload_model", unloadBody(silent.record.id), "json"),
-      unloadBody(silent.record.id),
-      "json",
-    );
+    const body = Buffer.from(JSON.stringify({ model_id: silent.record.id }));
+    silent.submit("unload_model", readAsked("unload_model", body, "json"), body, "json");
+  }
+
+  /** Of the models that were unloaded and left no checkpoints, the last ones are remembered. */
+  #forgetOldModels(): void {
+    const isOver = (model: TrainedModel) =>
+      model.isUnloaded && !model.isBusy && this.checkpoints.list(model.record.id).length === 0;
+    const surplus = this.#models.size - KEPT_MODELS;
+    if (surplus <= 0) return;
+    for (const { record } of this.models.filter(isOver).slice(0, surplus)) {
+      this.#models.delete(record.id);
+      this.#records.remove(record.id);
+      rmSync(this.#trainingDir(record.id), { recursive: true, force: true });
+    }
   }
 
   #addressed(address: ModelAddress): TrainedModel {
@@ -304,18 +327,27 @@ export class TinkerService implements ModelHost {
   }
 }
 
-const serverSchema = z.object({ format: z.literal(1), epoch: z.int().min(1) });
+const serverSchema = z.object({ format: z.literal(1), epoch: z.int().min(1), base: z.string() });
 
-/** Counts the starts of a state directory. Errors: DataError, DiskError. */
-function nextEpoch(dir: string): number {
+/** Counts the starts of a state directory, which belongs to one base model. Errors: ConfigError (another base), DataError, DiskError. */
+function nextEpoch(dir: string, baseDir: string): number {
   const file = join(dir, "server.json");
-  const last = existsSync(file) ? parseAs(serverSchema, readJsonFile(file, 4096), file).epoch : 0;
-  writeFileAtomic(file, JSON.stringify({ format: 1, epoch: last + 1 }));
-  return last + 1;
+  const base = fingerprint(baseDir);
+  const last = existsSync(file) ? parseAs(serverSchema, readJsonFile(file, 4096), file) : undefined;
+  if (last !== undefined && last.base !== base)
+    throw new ConfigError(
+      `state: expected a directory of ${baseDir}, got ${dir}, whose models were trained over another base model.`,
+    );
+  const epoch = (last?.epoch ?? 0) + 1;
+  writeFileAtomic(file, JSON.stringify({ format: 1, epoch, base }));
+  return epoch;
 }
 
-function unloadBody(id: string): Buffer {
-  return Buffer.from(JSON.stringify({ model_id: id }));
+/** Names a model by its configuration and the sizes of its weights, wherever it lies. */
+function fingerprint(dir: string): string {
+  const weights = readdirSync(dir).filter((name) => name.endsWith(".safetensors"));
+  const sizes = weights.sort().map((name) => `${name} ${statSync(join(dir, name)).size}`);
+  return sha256([sha256(readBytes(join(dir, "config.json"), 4 << 20)), ...sizes].join("\n"));
 }
 
 function newId(kind: string): string {

@@ -76,6 +76,11 @@ export class TrainedModel {
     return this.#unloaded;
   }
 
+  /** Whether requests wait or run. */
+  get isBusy(): boolean {
+    return this.#running;
+  }
+
   /** Takes a request in; it is on the disk when this returns. The same request again gives the same future. Errors: Problem, DataError, DiskError. */
   submit(kind: TrainingKind, asked: Asked, body: Uint8Array, codec: Codec): string {
     const digest = sha256(Buffer.concat([Buffer.from(`${kind}\n`), body]));
@@ -113,7 +118,14 @@ export class TrainedModel {
     const result = this.#journal.result(id);
     if (result !== undefined) futures.settle(future, result);
     else if (entry.order <= this.#journal.stateOrder) this.#finish(entry, { kind: "other", json: LOADED });
-    else this.#queue.push({ entry, operation: readAsked(kind, this.#journal.body(entry), codec).operation(this.#host.limits) });
+    else {
+      try {
+        const operation = readAsked(kind, this.#journal.body(entry), codec).operation(this.#host.limits);
+        this.#queue.push({ entry, operation });
+      } catch (error) {
+        this.#finish(entry, failure(errorText(error), "server"));
+      }
+    }
   }
 
   async #work(): Promise<void> {
@@ -122,7 +134,9 @@ export class TrainedModel {
     // Who asked first goes first, also among models.
     for (let next = this.#queue.shift(); next !== undefined && !this.#host.stopping(); next = this.#queue.shift()) {
       const waiting = next;
-      await this.#host.turn(() => this.#runOne(waiting));
+      await this.#host
+        .turn(() => this.#runOne(waiting))
+        .catch((error) => this.#host.log(`${this.record.id}: ${errorText(error)}`));
     }
     this.#running = false;
   }
@@ -337,15 +351,13 @@ export function describeModel({ id, baseModel, rank, seed, targets }: ModelRecor
   return {
     model_id: id,
     base_model: baseModel,
-    lora_config: {
-      rank,
-      alpha: LORA_ALPHA,
-      seed,
-      train_attn: targets.includes("q_proj"),
-      train_mlp: targets.includes("gate_proj"),
-      train_unembed: false,
-    },
+    lora_config: { rank, alpha: LORA_ALPHA, seed, ...trainedParts({ targets }) },
   };
+}
+
+/** Which parts of a model have adapters, as the protocol names them. */
+export function trainedParts({ targets }: Pick<ModelRecord, "targets">): object {
+  return { train_attn: targets.includes("q_proj"), train_mlp: targets.includes("gate_proj"), train_unembed: false };
 }
 
 async function forwardBackward(

@@ -14,7 +14,7 @@ import { archiveOf } from "./archive.ts";
 import { type Checkpoint, type CheckpointRef, parseTinkerPath, tinkerPath } from "./checkpoints.ts";
 import { asked } from "./routes.ts";
 import type { TinkerService } from "./service.ts";
-import type { TrainedModel } from "./trained-model.ts";
+import { type TrainedModel, trainedParts } from "./trained-model.ts";
 
 const LINK_MS = 2 * 3600 * 1000;
 const ADAPTER_CONFIG = "adapter_config.json";
@@ -55,8 +55,11 @@ export function trainingRunRoutes(service: TinkerService, at: (path: string) => 
       handle: async (exchange) => {
         const { bytes } = await exchange.body([MEDIA_TYPES.json]);
         const { tinker_path } = asked(() => parseRequest(weightsInfoRequest, bytes));
-        const { rank, baseModel } = service.model(service.checkpoints.find(parseTinkerPath(tinker_path)).modelId).record;
-        sendJson(exchange.response, 200, { base_model: baseModel, is_lora: rank > 0, lora_rank: rank > 0 ? rank : null });
+        const { record } = service.model(service.checkpoints.find(parseTinkerPath(tinker_path)).modelId);
+        sendJson(exchange.response, 200, {
+          ...{ base_model: record.baseModel, is_lora: record.rank > 0, lora_rank: record.rank > 0 ? record.rank : null },
+          ...trainedParts(record),
+        });
       },
     },
   ];
