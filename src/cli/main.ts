@@ -32,6 +32,7 @@ import { runCommand } from "./run.ts";
 import { scoreCommand } from "./score.ts";
 import { serveCommand } from "./serve.ts";
 import { sftCommand } from "./sft.ts";
+import { uiCommand } from "./ui.ts";
 
 function program(overrides: readonly Override[]): Command {
   const root = new Command("rzero")
@@ -52,6 +53,7 @@ function program(overrides: readonly Override[]): Command {
     exportCommand(),
     reportCommand(),
     serveCommand(),
+    uiCommand(),
     benchCommand(),
     doctorCommand(overrides),
   ];

@@ -6,7 +6,7 @@ import { runsRoot } from "../store/layout.ts";
 import { openRun } from "../store/runs.ts";
 import { numberBetween } from "./options.ts";
 import { print, printJsonLine, say } from "./output.ts";
-import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play, withTracking } from "./run.ts";
+import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play, UI_HELP, withTracking } from "./run.ts";
 
 interface ResumeOptions {
   runs?: string;
@@ -15,6 +15,7 @@ interface ResumeOptions {
   mlflowExperiment: string;
   quiet?: boolean;
   json?: boolean;
+  ui?: boolean;
 }
 
 export function resumeCommand(): Command {
@@ -24,6 +25,7 @@ export function resumeCommand(): Command {
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
     .option("--quiet", "tell only the end, and what goes wrong")
+    .option("--ui", UI_HELP)
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText("after", "\nExample:\n  rzero resume tiny-001")
     .action(resume);

@@ -18,8 +18,10 @@ import { describePlan, expectFit, makePlan } from "./plan.ts";
 import { withRunEngine } from "./run-engine.ts";
 import { outputOf, RunPrinter } from "./run-printer.ts";
 import { onInterrupt } from "./signals.ts";
+import { startBesideUi } from "./ui.ts";
 
-/** Help of --grace, for run and resume. */
+/** Help of --ui and --grace, for run and resume. */
+export const UI_HELP = "serve a page that shows the run while it goes (rzero ui)";
 export const GRACE_HELP = "seconds from SIGTERM to the end at the latest";
 /** What a preemptible machine or a container usually gives is 30. */
 export const DEFAULT_GRACE_SECONDS = 25;
@@ -37,6 +39,7 @@ interface RunOptions {
   mlflowExperiment: string;
   quiet?: boolean;
   json?: boolean;
+  ui?: boolean;
 }
 
 /** `overrides` are the `--path.to.key=value` arguments, which commander does not see. */
@@ -53,6 +56,7 @@ export function runCommand(overrides: readonly Override[]): Command {
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
     .option("--quiet", "tell only the end, and what goes wrong")
+    .option("--ui", UI_HELP)
     .option("--json", "print the run's events as JSON Lines")
     .addHelpText(
       "after",
@@ -112,6 +116,8 @@ export interface PlayOptions {
   readonly mlflowExperiment: string;
   readonly quiet?: boolean;
   readonly json?: boolean;
+  /** Serve the dashboard beside it. */
+  readonly ui?: boolean;
 }
 
 /** Runs a store's configuration from where it stands, and prints as it goes. Errors: those of the loop. */
@@ -123,6 +129,7 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
   store.lock();
   const tracker = openTracker(store, options);
   let status: MlflowStatus = "FAILED";
+  const ui = options.ui ? startBesideUi(runsRoot(options.runs)) : undefined;
   try {
     const signal = onInterrupt("stopping after this step; what is finished is saved", {
       graceSeconds: options.grace,
@@ -148,6 +155,7 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
     });
     status = "FINISHED";
   } finally {
+    ui?.close();
     printer.clear();
     await tracker?.close(status);
     store.unlock();

@@ -11,7 +11,7 @@ export interface ArchivedRollout {
   readonly advantage: number;
 }
 
-/** A group of rollouts of one prompt; `head` says of what, its keys come first in the line. */
+/** A group of rollouts of one prompt; `head` says of what. Its keys come first in the line, `samples` last: a reader may stop there. */
 export interface ArchivedGroup {
   readonly head: Readonly<Record<string, unknown>>;
   readonly rollouts: readonly ArchivedRollout[];
@@ -54,7 +54,8 @@ export class RolloutArchive {
   }
 
   #row({ head, rollouts }: ArchivedGroup) {
-    return { ...head, samples: rollouts.map((rollout) => this.#sample(rollout)) };
+    const reward = rollouts.reduce((sum, rollout) => sum + rollout.reward, 0) / rollouts.length;
+    return { ...head, size: rollouts.length, meanReward: reward, samples: rollouts.map((rollout) => this.#sample(rollout)) };
   }
 
   /** `cuts`: how many UTF-16 units of `text` each token is. */

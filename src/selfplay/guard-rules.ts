@@ -62,7 +62,7 @@ function check(series: readonly GuardEntry[], rule: GuardRule): Omit<BrokenRule,
 }
 
 /** The value that a measure may not pass; undefined when there is nothing to compare with. */
-function boundOf(
+export function boundOf(
   before: readonly GuardEntry[],
   measure: GuardMeasure,
   condition: GuardCondition,

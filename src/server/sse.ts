@@ -16,8 +16,10 @@ export class EventStream {
     this.#response = response;
   }
 
-  /** Gathers one event; true when it is time to `flush`. */
-  add(value: unknown): boolean {
+  /** Gathers one event, with a name and an id where they are given; true when it is time to `flush`. */
+  add(value: unknown, { event, id }: { readonly event?: string; readonly id?: string } = {}): boolean {
+    if (event !== undefined) this.#gathered += `event: ${event}\n`;
+    if (id !== undefined) this.#gathered += `id: ${id}\n`;
     this.#gathered += `data: ${JSON.stringify(value)}\n\n`;
     return this.#gathered.length >= LARGEST_WRITE;
   }
@@ -48,6 +50,7 @@ export class EventStream {
       "content-type": "text/event-stream; charset=utf-8",
       "cache-control": "no-cache",
       "x-accel-buffering": "no",
+      "x-content-type-options": "nosniff",
     });
   }
 
