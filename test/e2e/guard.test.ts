@@ -30,6 +30,7 @@ afterAll(() => rmSync(root, { recursive: true, force: true }));
 const SMALL = [
   "iterations=3",
   "engine.threads=1",
+  "challenger.start=previous",
   "challenger.steps=1",
   "challenger.questionsPerStep=16",
   "challenger.solverAnswers=4",
