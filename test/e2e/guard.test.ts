@@ -5,10 +5,10 @@ import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "n
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { guardTables } from "../../src/cli/guard-tables.ts";
 import { loadConfig, parseOverride } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { createEngine } from "../../src/engine/create.ts";
+import { guardTables } from "../../src/report/guard-tables.ts";
 import { runSelfPlay } from "../../src/selfplay/run.ts";
 import type { ProgressEvent, RunEvent } from "../../src/store/events.ts";
 import { createRun, openRun } from "../../src/store/runs.ts";
