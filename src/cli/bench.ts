@@ -2,6 +2,7 @@
 
 import { Command } from "commander";
 import { loadConfig } from "../config/load.ts";
+import type { LocalEngineConfig } from "../config/schema.ts";
 import {
   BENCH_ADAMW,
   type BenchDType,
@@ -172,8 +173,9 @@ async function benchIteration(here: Machine, dtype: BenchDType): Promise<BenchRe
   ];
   const config = loadConfig({ recipe: "tiny", overrides });
   const { dir, name } = resolveModel(config.base);
-  const { all: seconds, ...phases } = await withEngine({ ...config.engine, threads: here.threads }, (engine: Engine) =>
-    benchmarkRun(engine, config, dir),
+  const { all: seconds, ...phases } = await withEngine(
+    { ...(config.engine as LocalEngineConfig), threads: here.threads },
+    (engine: Engine) => benchmarkRun(engine, config, dir),
   );
   return { name: "iteration", dtype, shape: [], model: name, seconds, phases };
 }

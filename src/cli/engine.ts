@@ -1,9 +1,9 @@
 // Opens the engine for one command and closes it whatever happens.
 
 import type { LORA_TARGETS } from "../config/defaults.ts";
-import type { EngineConfig } from "../config/schema.ts";
+import type { EngineConfig, LocalEngineConfig } from "../config/schema.ts";
 import { configSchema } from "../config/schema.ts";
-import { createEngine } from "../engine/create.ts";
+import { createEngine, type EngineRun } from "../engine/create.ts";
 import type { Engine, Snapshot, Tokenizer } from "../engine/types.ts";
 import { ConfigError } from "../util/errors.ts";
 import type { DTypeOption } from "./options.ts";
@@ -22,13 +22,13 @@ export interface EngineOptions {
 }
 
 /** The default engine configuration with a command's options. */
-export function engineConfig(options: EngineOptions): EngineConfig {
+export function engineConfig(options: EngineOptions): LocalEngineConfig {
   const { threads, dtype, recompute, loraRank, loraAlpha, loraTargets, seed } = options;
   if (loraRank === undefined && (loraAlpha !== undefined || loraTargets !== undefined))
     throw new ConfigError("expected --lora-rank beside --lora-alpha and --lora-targets, got none.");
   const lora =
     loraRank === undefined ? undefined : { rank: loraRank, alpha: loraAlpha ?? 2 * loraRank, targets: loraTargets, seed };
-  const { engine } = configSchema.parse({ engine: { kind: "local", lora } });
+  const engine = configSchema.parse({ engine: { kind: "local", lora } }).engine as LocalEngineConfig;
   return {
     ...engine,
     threads: threads ?? engine.threads,
@@ -37,13 +37,21 @@ export function engineConfig(options: EngineOptions): EngineConfig {
   };
 }
 
-/** Runs `use` with an engine, or with what `wrap` makes of it. Errors: those of the engine. */
+/** What `withEngine` may be told. */
+export interface EngineUse {
+  /** What a run tells its engine. */
+  readonly run?: EngineRun;
+  /** What `use` gets in place of the engine. */
+  readonly wrap?: (engine: Engine) => Promise<Engine>;
+}
+
+/** Runs `use` with an engine. Errors: those of the engine. */
 export async function withEngine<T>(
   config: EngineConfig,
   use: (engine: Engine) => Promise<T>,
-  wrap: (engine: Engine) => Promise<Engine> = async (engine) => engine,
+  { run, wrap = async (engine) => engine }: EngineUse = {},
 ): Promise<T> {
-  let engine = await createEngine(config);
+  let engine = createEngine(config, run);
   try {
     engine = await wrap(engine);
     return await use(engine);

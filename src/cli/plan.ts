@@ -27,6 +27,7 @@ export interface MachinePlan extends RunPlan {
 export function makePlan(config: Config, dir: string, model: string): MachinePlan {
   const modelConfig = readModelConfig(dir);
   const { engine } = config;
+  if (engine.kind !== "local") throw new Error("internal: a plan of this machine for an engine elsewhere");
   const { threads, ...formats } = resolveFormats(engine);
   const options: PlanOptions = { ...engine, ...formats };
   const work = workOf(config, benchSizes(config), modelConfig.maxPositions);

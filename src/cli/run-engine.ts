@@ -10,14 +10,21 @@ import { say } from "./output.ts";
 import { benchSizes } from "./plan.ts";
 import { frozenContext } from "./workload.ts";
 
+/** Where a run is, and who hears what its engine finds out. */
+export interface RunPlace {
+  readonly baseDir: string;
+  readonly runDir: string;
+  readonly maxTokensPerMicroBatch: number;
+  readonly report: (message: string) => void;
+}
+
 /** Runs `use` with the engine of a run on the base model in `baseDir`. Errors: those of the engine; ConfigError for a wrong server. */
 export function withRunEngine<T>(
   config: Config,
-  baseDir: string,
-  maxTokensPerMicroBatch: number,
+  { baseDir, runDir, maxTokensPerMicroBatch, report }: RunPlace,
   use: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  return withEngine({ ...config.engine, maxTokensPerMicroBatch }, use, async (engine) => {
+  const wrap = async (engine: Engine) => {
     if (config.sampler === undefined) return engine;
     const { maxPositions, vocabSize } = readModelConfig(baseDir);
     return createSampledEngine(engine, config.sampler, {
@@ -27,5 +34,14 @@ export function withRunEngine<T>(
       env: process.env,
       say: (line) => say(`sampler: ${line}`),
     });
-  });
+  };
+  const run = { runDir, longest: longestCompletion(config), report };
+  return withEngine({ ...config.engine, maxTokensPerMicroBatch }, use, { run, wrap });
+}
+
+/** New tokens of the longest completion that a run asks for. */
+function longestCompletion({ challenger, curriculum, solver, evaluation }: Config): number {
+  const { sampling, solverSampling } = challenger;
+  const all = [sampling, solverSampling, curriculum.sampling, curriculum.solverSampling, solver.sampling, evaluation];
+  return Math.max(...all.map(({ maxTokens }) => maxTokens));
 }

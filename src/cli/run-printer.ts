@@ -112,6 +112,8 @@ export class RunPrinter {
         return event.state === "over" ? "  there is room again; going on" : pc.yellow(`  ${pausedText(event)}`);
       case "restart":
         return pc.yellow(`  memory: ${event.reason} Going on with micro-batches of ${event.maxTokensPerMicroBatch} tokens.`);
+      case "engine":
+        return pc.dim(`  engine: ${event.message}`);
       case "early-stop":
         return pc.yellow(`  the run ends after iteration ${event.iteration}: ${event.reason}`);
       case "warning":

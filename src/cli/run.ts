@@ -82,9 +82,11 @@ async function start(recipe: string, options: RunOptions, overrides: readonly Ov
   const config = loadConfig({ recipe, overrides: [...namedOverrides(options), ...overrides] });
   const base = resolveModel(config.base, options.runs);
   const resolved: Config = { ...config, base: base.name === "tiny-base" ? base.name : base.dir };
-  const plan = makePlan(resolved, base.dir, base.name);
-  expectFit(plan);
-  if (!options.quiet) (options.json ? say : print)(`${describePlan(plan)}\n`);
+  if (config.engine.kind === "local") {
+    const plan = makePlan(resolved, base.dir, base.name);
+    expectFit(plan);
+    if (!options.quiet) (options.json ? say : print)(`${describePlan(plan)}\n`);
+  }
   const store = createRun({ root: runsRoot(options.runs), config: resolved, name: options.run, version: packageVersion() });
   try {
     await play(store, options);
@@ -140,11 +142,16 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
       if (event.event !== "progress") tracker?.notify();
       if (event.event === "interrupted") status = "KILLED";
     };
+    const report = (message: string) => {
+      const event: RunEvent = { event: "engine", message };
+      store.appendEvent({ ...event });
+      on(event);
+    };
     await withLessMemory({
       maxTokens: store.readMicroBatch() ?? config.engine.maxTokensPerMicroBatch,
       signal,
       attempt: (maxTokensPerMicroBatch) =>
-        withRunEngine(config, baseDir, maxTokensPerMicroBatch, (engine) =>
+        withRunEngine(config, { baseDir, runDir: store.dir, maxTokensPerMicroBatch, report }, (engine) =>
           runSelfPlay({ config, store, engine, baseDir, on, signal, resumeCommand }),
         ),
       less: (event) => {

@@ -51,10 +51,60 @@ export const localEngine = z.strictObject({
   lora: lora.optional(),
 });
 
-/** Which engine runs the models; one kind today, so that others can join without a change of shape. */
-export const engine = z.discriminatedUnion("kind", [localEngine]);
+/** What a Tinker server trains of a model. Its adapters have alpha 32. */
+const tinkerLora = z.strictObject({
+  /** 0: all weights, where the server can. */
+  rank: countOrOff.max(1024).default(32),
+  /** Adapters on the attention's and on the MLP's weights, and on the vocabulary's. */
+  attention: z.boolean().default(true),
+  mlp: z.boolean().default(true),
+  unembed: z.boolean().default(false),
+  /** Seed of fresh adapters; absent: the run's. */
+  seed: countOrOff.max(0x7fffffff).optional(),
+});
+
+/** Servers of the Tinker protocol: Thinking Machines' service, SkyRL and others, `rzero serve --protocol tinker`. */
+export const tinkerEngine = z.strictObject({
+  kind: z.literal("tinker"),
+  /** Address before /api/v1, or several: the policies are spread over them. */
+  url: z.union([
+    z.url({ protocol: /^https?$/ }),
+    z
+      .array(z.url({ protocol: /^https?$/ }))
+      .min(1)
+      .max(16),
+  ]),
+  /** Variable of the environment that holds the key. */
+  apiKeyEnv: z
+    .string()
+    .regex(/^[A-Za-z_]\w*$/, { error: "expected the name of a variable, not a key" })
+    .default("TINKER_API_KEY"),
+  /** The server's name of the base model; absent: the only one it has. `base` is the same model on this machine, for its tokenizer. */
+  model: z.string().min(1).optional(),
+  /** Directory with the tokenizer; absent: `base`. */
+  tokenizer: z.string().min(1).optional(),
+  lora: tinkerLora.prefault({}),
+  /** Most tokens of one training request; the server may split it further. */
+  maxTokensPerMicroBatch: count.default(8192),
+  /** Codec of training requests; `auto`: JSON where the server takes it, else protobuf. */
+  codec: z.enum(["auto", "json", "protobuf"]).default("auto"),
+  /** Loss of the server that applies our gradients, and how it averages; `auto`: found out at the start on a throwaway model. */
+  loss: z.enum(["auto", "cross_entropy", "importance_sampling", "ppo"]).default("auto"),
+  reduction: z.enum(["auto", "sum", "token-mean", "sequence-mean"]).default("auto"),
+  /** Sampling requests under way at once, at most; fewer while the server is busy. */
+  concurrency: count.max(10_000).default(128),
+  /** A poll for a result; the SDK's 45. */
+  pollSeconds: positive.default(45),
+  /** From a request to its result. */
+  deadlineSeconds: positive.default(6 * 3600),
+  /** Without a sign of life for so long the run stops, resumable. */
+  patienceSeconds: positive.default(1800),
+});
+
+/** Which engine runs the models. */
+export const engine = z.discriminatedUnion("kind", [localEngine, tinkerEngine]);
 
 /** The seed of fresh adapters is the run's unless it is given. */
-export function withLoraSeed(engine: z.output<typeof localEngine>, seed: number) {
+export function withLoraSeed<E extends z.output<typeof engine>>(engine: E, seed: number): E {
   return engine.lora === undefined ? engine : { ...engine, lora: { ...engine.lora, seed: engine.lora.seed ?? seed } };
 }

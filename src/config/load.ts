@@ -59,7 +59,8 @@ function parseChecked(text: string, file: string, overrides: readonly Override[]
     throw new ConfigError(`${file}:1:1: expected keys and values ("seed: 1"), got something else.`);
   const fromFile = (document.toJS() as Raw | null) ?? {};
   const source: Source = { file, document, lines, overrides };
-  const written = mergeAll([withAbsolutePaths(fromFile, dirname(resolve(file))), overridesToRaw(fromFile, overrides)]);
+  const changes = overridesToRaw(fromFile, overrides);
+  const written = mergeAll([withAbsolutePaths(withoutOtherEngine(fromFile, changes), dirname(resolve(file))), changes]);
   const named = { name: basename(file, extname(file)), ...written };
   const result = configSchema.safeParse(mergeAll([presetOf(written), named]));
   if (result.success) return result.data;
@@ -126,6 +127,15 @@ function overridesToRaw(fromFile: Raw, overrides: readonly Override[]): Raw {
   return raw;
 }
 
+/** A recipe without its engine's settings where an override names an engine of another kind. */
+function withoutOtherEngine(fromFile: Raw, changes: Raw): Raw {
+  const kindOf = ({ engine }: Raw) => (isRaw(engine) ? engine.kind : undefined);
+  const wanted = kindOf(changes);
+  if (wanted === undefined || wanted === (kindOf(fromFile) ?? "local")) return fromFile;
+  const { engine: _, ...rest } = fromFile;
+  return rest;
+}
+
 /** {a: {b: value}} of path a.b; a number after a list of the file gives that list with one entry replaced. */
 function nest(path: readonly string[], value: unknown, existing: unknown): Raw {
   const [key, ...rest] = path;
@@ -161,6 +171,8 @@ function withAbsolutePaths(raw: Raw, dir: string): Raw {
       : value;
   const copy: Raw = { ...raw };
   if ("base" in copy) copy.base = anchor(copy.base);
+  if (isRaw(copy.engine) && "tokenizer" in copy.engine)
+    copy.engine = { ...copy.engine, tokenizer: anchor(copy.engine.tokenizer) };
   if (isRaw(copy.evaluation) && Array.isArray(copy.evaluation.benches)) {
     const benches = copy.evaluation.benches.map((bench: unknown) =>
       isRaw(bench) ? { ...bench, data: anchor(bench.data) } : bench,

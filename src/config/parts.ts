@@ -14,6 +14,11 @@ export const band = z
   .tuple([share, share])
   .refine(([low, high]) => low <= high, { error: "expected [low, high] with low ≤ high" });
 
+/** [low, high] of a ratio, around 1. */
+const ratioBand = z
+  .tuple([notNegative, positive])
+  .refine(([low, high]) => low <= 1 && high >= 1, { error: "expected [low, high] with low ≤ 1 ≤ high" });
+
 /** How to sample; the meaning of each key is that of SamplingParams in engine/types.ts. */
 export function samplingWith(defaults: { temperature: number; topP: number; topK: number; maxTokens: number }) {
   return z.strictObject({
@@ -46,6 +51,18 @@ export const grpo = z.strictObject({
    * sequences × maxTokens (`constant`, dr-grpo's); over `microBatch` sequences first, then over those (`micro-batch-mean`, released).
    */
   lossNormalisation: z.enum(["token-mean", "sequence-mean", "constant", "micro-batch-mean"]).default("token-mean"),
+  /** Correction of sampler mismatch (grpo/correction.ts), where sampler and trainer are different programs; costs one more pass a step. */
+  correction: z
+    .strictObject({
+      /** Truncated importance weights, of tokens or of whole sequences. */
+      importance: z.enum(["none", "token", "sequence"]).default("none"),
+      /** C, the largest of them (Yao et al. 2025: 2). */
+      truncate: positive.default(2),
+      /** Bands of the ratio of training to sampling probability, of tokens and of a sequence's geometric mean; outside is not trained on. */
+      tokenMask: ratioBand.optional(),
+      sequenceMask: ratioBand.optional(),
+    })
+    .prefault({}),
   /** Sequences that `micro-batch-mean` averages over first; what the engine packs together does not matter to it. */
   microBatch: count.default(4),
 });

@@ -261,6 +261,7 @@ export type Config = z.output<typeof completed>;
 export type PresetName = Config["preset"];
 export type EngineConfig = Config["engine"];
 export type SamplerConfig = NonNullable<Config["sampler"]>;
+export type LocalEngineConfig = Extract<EngineConfig, { kind: "local" }>;
 export type PromptsConfig = Config["prompts"];
 export type ChallengerConfig = Config["challenger"];
 export type ChallengerRewardConfig = ChallengerConfig["reward"];

@@ -6,11 +6,12 @@ import { bestFormat } from "./local/device/cpu/device.ts";
 import { createLocalEngine } from "./local/engine.ts";
 import type { LoraTarget } from "./local/lora.ts";
 import { type SampledEngineOptions, type SamplerConfig, sampleElsewhere } from "./remote/openai/engine.ts";
+import { createTinkerEngine, type TinkerEngineOptions } from "./remote/tinker/engine.ts";
 import type { Engine } from "./types.ts";
 
-/** The engine part of a configuration; see config/schema.ts for defaults and ranges. */
-export interface EngineConfig {
-  readonly kind: string;
+/** The local engine's part of a configuration; see config/schema.ts for defaults and ranges. */
+export interface LocalEngineConfig {
+  readonly kind: "local";
   readonly threads?: number | "auto";
   readonly slots?: number;
   readonly maxTokensPerMicroBatch?: number;
@@ -27,22 +28,39 @@ export interface EngineConfig {
   };
 }
 
+/** The part of a configuration that names Tinker servers. */
+export interface TinkerEngineConfig extends Omit<TinkerEngineOptions, "urls" | "lora" | RunOption> {
+  readonly kind: "tinker";
+  readonly url: string | readonly string[];
+  readonly lora: Omit<TinkerEngineOptions["lora"], "seed"> & { readonly seed?: number };
+}
+
+export type EngineConfig = LocalEngineConfig | TinkerEngineConfig;
+
+type RunOption = "runDir" | "longest" | "report" | "clock" | "random";
+
+/** What a run tells its engine beside the configuration. */
+export type EngineRun = Pick<TinkerEngineOptions, "runDir" | "longest" | "report">;
+
 /** In which format an engine of this configuration computes answers that nobody trains on, on this CPU. Errors: EngineError. */
-export function answeringFormat({ dtype = "auto", frozenDtype = "same" }: EngineConfig): "f32" | "bf16" | "int8" {
+export function answeringFormat({ dtype = "auto", frozenDtype = "same" }: LocalEngineConfig): "f32" | "bf16" | "int8" {
   if (frozenDtype !== "same") return frozenDtype;
   return dtype === "auto" ? bestFormat() : dtype;
 }
 
-/** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */
-export function createEngine(config: EngineConfig): Engine {
+/** Starts the engine that the configuration asks for. Errors: EngineError (it cannot start). */
+export function createEngine(config: EngineConfig, run: EngineRun = {}): Engine {
   switch (config.kind) {
     case "local": {
       const { kind: _, lora, ...options } = config;
       const threads = config.threads === "auto" || config.threads === undefined ? availableParallelism() : config.threads;
       return createLocalEngine({ ...options, threads, lora: lora && { ...lora, seed: lora.seed ?? 0 } });
     }
-    default:
-      throw new ConfigError(`engine.kind: expected "local", got ${JSON.stringify(config.kind)}.`);
+    case "tinker": {
+      const { kind: _, url, lora, ...options } = config;
+      const urls = typeof url === "string" ? [url] : url;
+      return createTinkerEngine({ ...options, ...run, urls, lora: { ...lora, seed: lora.seed ?? 0 } });
+    }
   }
 }
 

@@ -2,7 +2,7 @@
 // configuration and the engine's formats in the form that the plan wants. Allocates at most some tens of MB for a moment.
 
 import { availableParallelism } from "node:os";
-import type { EngineConfig } from "./create.ts";
+import type { LocalEngineConfig } from "./create.ts";
 import { bestFormat, createCpuDevice } from "./local/device/cpu/device.ts";
 import type { WeightFormat } from "./local/device/types.ts";
 import type { ModelConfig } from "./local/hf-config.ts";
@@ -16,7 +16,7 @@ const MANY_ROWS = 256;
 const SECONDS = 0.08;
 
 /** Formats and threads that an engine of this configuration works with: what `auto` and `same` mean on this machine. */
-export function resolveFormats({ dtype, frozenDtype, threads }: EngineConfig): {
+export function resolveFormats({ dtype, frozenDtype, threads }: LocalEngineConfig): {
   format: "f32" | "bf16";
   frozenFormat: WeightFormat;
   threads: number;

@@ -1,5 +1,5 @@
 import { describe, expect, it } from "vitest";
-import { type GrpoLossOptions, grpoLoss, k3, samplerMismatch } from "./loss.ts";
+import { type GrpoLossOptions, grpoLoss, k3 } from "./loss.ts";
 import { policyLoss } from "./policy-loss.ts";
 
 const options: GrpoLossOptions = { clipLow: 0.2, clipHigh: 0.3, clipDual: 3, klWeight: 0.1 };
@@ -84,15 +84,4 @@ describe("grpoLoss", () => {
     expect(() => grpoLoss(options)(logprobs, bare)).toThrow("internal: grpoLoss needs");
     expect(() => grpoLoss(options)(logprobs.subarray(1), datum)).toThrow("internal: grpoLoss got a field of 4");
   });
-});
-
-it("samplerMismatch covers the trained tokens only, and shows a NaN", () => {
-  const datum = { tokens: new Int32Array(4), weights: Float32Array.of(0, 1, 1), samplingLogprobs: Float32Array.of(0, -1, -2) };
-  expect(samplerMismatch([{ trainingLogprobs: [-9, -1, -2.5], datum }])).toEqual({
-    tokens: 2,
-    meanDifference: 0.25,
-    maxDifference: 0.5,
-  });
-  expect(samplerMismatch([{ trainingLogprobs: [0, Number.NaN, -2], datum }]).maxDifference).toBeNaN();
-  expect(samplerMismatch([])).toEqual({ tokens: 0, meanDifference: 0, maxDifference: 0 });
 });

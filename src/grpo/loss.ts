@@ -144,33 +144,6 @@ export function grpoLoss(options: GrpoLossOptions): LossFn {
   };
 }
 
-/** How far the sampler's logprobs are from the trainer's over the trained tokens of one sequence, in nats. */
-export interface SamplerMismatch {
-  readonly tokens: number;
-  readonly meanDifference: number;
-  readonly maxDifference: number;
-}
-
-/** Sampler mismatch over many sequences: |training − sampling| where the weight is not 0. All 0 when nothing is trained. */
-export function samplerMismatch(
-  sequences: readonly { readonly trainingLogprobs: ArrayLike<number>; readonly datum: Datum }[],
-): SamplerMismatch {
-  let tokens = 0;
-  let sum = 0;
-  let maxDifference = 0;
-  for (const { trainingLogprobs, datum } of sequences) {
-    if (!datum.samplingLogprobs) throw new Error("internal: samplerMismatch needs samplingLogprobs");
-    for (let t = 0; t < datum.weights.length; t++) {
-      if (datum.weights[t] === 0) continue;
-      const difference = Math.abs(trainingLogprobs[t] - datum.samplingLogprobs[t]);
-      tokens++;
-      sum += difference;
-      maxDifference = Math.max(maxDifference, difference); // a NaN shows
-    }
-  }
-  return { tokens, meanDifference: tokens === 0 ? 0 : sum / tokens, maxDifference };
-}
-
 const NO_KL = { value: 0, derivative: 0 };
 
 function lossFields(logprobs: Float32Array, datum: Datum, options: GrpoLossOptions): LossFields {

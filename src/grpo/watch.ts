@@ -2,7 +2,7 @@
 // the datum it came from is found. Knows no phase and no rollout.
 
 import type { AdamWParams, Datum, LossFn, Trainer } from "../engine/types.ts";
-import { samplerMismatch } from "./loss.ts";
+import { type MismatchMeasure, measureMismatch } from "./correction.ts";
 
 /** Why an update was held back. `value` is a text, because JSON has no NaN. */
 export interface SkippedUpdate {
@@ -20,20 +20,20 @@ export interface WatchedLoss {
   readonly loss: LossFn;
   /** The first bad datum in data order, if there was one. */
   readonly offence: () => SkippedUpdate | undefined;
-  /** Largest |training − sampling logprob| on trained tokens. */
-  readonly mismatch: () => number;
+  /** Mismatch of the data that the loss has seen. */
+  readonly mismatch: () => MismatchMeasure;
 }
 
 /** Puts a loss over `data` under watch. */
 export function watchLoss(loss: LossFn, data: readonly Datum[]): WatchedLoss {
   const offences = new Map<Datum, SkippedUpdate>();
-  let largest = 0;
+  const seen = new Map<Datum, Float32Array>();
   return {
     loss: (logprobs, datum) => {
       const result = loss(logprobs, datum);
       const offence = offenceOf(logprobs, datum, result);
       if (offence === undefined) {
-        largest = Math.max(largest, samplerMismatch([{ trainingLogprobs: logprobs, datum }]).maxDifference);
+        seen.set(datum, logprobs);
         return result;
       }
       offences.set(datum, offence);
@@ -44,7 +44,13 @@ export function watchLoss(loss: LossFn, data: readonly Datum[]): WatchedLoss {
       const offence = offences.get(data[datum]);
       return offence && { ...offence, datum };
     },
-    mismatch: () => largest,
+    mismatch: () => {
+      const watched = data.filter((datum) => seen.has(datum));
+      return measureMismatch(
+        watched,
+        watched.map((datum) => seen.get(datum) as Float32Array),
+      );
+    },
   };
 }
 

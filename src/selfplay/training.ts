@@ -3,6 +3,7 @@
 
 import type { GrpoConfig, OptimizerConfig } from "../config/schema.ts";
 import type { Snapshot, Trainer } from "../engine/types.ts";
+import { isCorrecting } from "../grpo/correction.ts";
 import type { OptimizerStep } from "../grpo/step.ts";
 import type { ArchivedGroup } from "../rollout/archive.ts";
 import type { CheckpointRef } from "../store/checkpoints.ts";
@@ -199,6 +200,8 @@ class Session<M extends TrainingMetrics> {
       this.#streak.push(event);
       if (this.#streak.length >= this.#context.config.run.numbers.skipsInARow) await this.#rollBack();
     }
+    // A corrected step measures the policy that its rollouts came from, so it is done from its start.
+    if (isCorrecting(this.#plan.grpo.correction)) return;
     if (done.length < this.#plan.updates && this.#streak.length === 0) await this.#checkpoints.offer(this.#position());
   }
 

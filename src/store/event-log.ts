@@ -5,7 +5,7 @@ import { DataError, isDiskFull } from "../util/errors.ts";
 import type { RunStore, StoredEvent } from "./run-store.ts";
 
 /** Events that a resumed run tells again; all others are told once per place. */
-const REPEATED = new Set(["start", "warning", "interrupted", "paused", "rollback", "restart"]);
+const REPEATED = new Set(["start", "warning", "interrupted", "paused", "rollback", "restart", "engine"]);
 
 /** See the file header. */
 export class EventLog {

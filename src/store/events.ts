@@ -19,6 +19,12 @@ export interface TrainingMetrics {
   readonly gradNorm: number;
   /** Largest |training − sampling logprob| before the first update of the step; exactly 0 on the local engine. */
   readonly samplerMismatch: number;
+  /** Mean of the same differences, and of their k3 (grpo/correction.ts), in nats; absent when there is no difference. */
+  readonly samplerMismatchMean?: number;
+  readonly samplerMismatchK3?: number;
+  /** Share of tokens masked for their mismatch, and mean importance weight of the others; absent when nothing was corrected. */
+  readonly correctionMasked?: number;
+  readonly correctionWeight?: number;
   /** Completion tokens trained on. */
   readonly tokens: number;
   /** Groups whose rewards were all equal, of `groups`: no policy gradient from them. */
@@ -240,6 +246,8 @@ export type RunEvent =
     }
   /** The engine's worker was lost for want of memory; another goes on with smaller micro-batches. */
   | { readonly event: "restart"; readonly reason: string; readonly maxTokensPerMicroBatch: number }
+  /** What an engine found out about a server of its own, for people. */
+  | { readonly event: "engine"; readonly message: string }
   | { readonly event: "warning"; readonly iteration: number; readonly phase: Phase; readonly message: string }
   | { readonly event: "interrupted"; readonly run: string; readonly iteration: number; readonly phase: Phase }
   | ({ readonly event: "done" } & RunSummary);
