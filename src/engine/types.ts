@@ -48,6 +48,8 @@ export interface Completion {
 export type Progress = (done: number, total: number, tokens: number) => void;
 
 export interface Sampler {
+  /** Calls that are worth having under way at once, so that nothing idles at the end of each; default 1. */
+  readonly overlap?: number;
   /** Returns one array of `params.n` completions per prompt, in order. Errors: EngineError. */
   sample(prompts: readonly Prompt[], params: SamplingParams, on?: Progress): Promise<Completion[][]>;
 }

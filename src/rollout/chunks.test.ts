@@ -5,7 +5,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { beforeEach, describe, expect, it } from "vitest";
 import { ScriptedEngine } from "../engine/scripted.ts";
-import type { Completion, Prompt, SamplingParams } from "../engine/types.ts";
+import type { Completion, Prompt, Sampler, SamplingParams } from "../engine/types.ts";
 import { type ChunkOptions, nextChunk, sampleInChunks } from "./chunks.ts";
 import { verifyJournal } from "./journal.ts";
 
@@ -19,9 +19,13 @@ beforeEach(() => {
   engine.calls.length = 0;
 });
 
-async function sample(more: Partial<ChunkOptions> = {}, over: Partial<SamplingParams> = {}): Promise<Completion[][]> {
+async function sample(
+  more: Partial<ChunkOptions> = {},
+  over: Partial<SamplingParams> = {},
+  sampler?: Sampler,
+): Promise<Completion[][]> {
   return sampleInChunks(
-    await engine.openSnapshot("base"),
+    sampler ?? (await engine.openSnapshot("base")),
     prompts,
     { ...params, ...over },
     {
@@ -97,6 +101,93 @@ describe("a journal", () => {
     expect(fresh[0][0].tokens).toHaveLength(0);
     expect(await sample({ content: "text" })).toEqual(fresh);
     expect(drawn()).toBe(280);
+  });
+});
+
+describe("several chunks at once", () => {
+  /** Calls wait until the test lets them end, in any order. */
+  async function held(overlap: number) {
+    const snapshot = await engine.openSnapshot("base");
+    const waiting: (() => void)[] = [];
+    const sampler: Sampler = {
+      overlap,
+      sample: async (...call) => {
+        await new Promise<void>((resolve) => waiting.push(resolve));
+        return snapshot.sample(...call);
+      },
+    };
+    /** Lets one call after the other end, the newest first, until `all` is settled; returns the most that waited together. */
+    const drain = async (all: Promise<unknown>) => {
+      let settled = false;
+      let most = 0;
+      void all.then(
+        () => (settled = true),
+        () => (settled = true),
+      );
+      while (!settled) {
+        await new Promise((resolve) => setTimeout(resolve, 2));
+        most = Math.max(most, waiting.length);
+        waiting.pop()?.();
+      }
+      return most;
+    };
+    return { sampler, drain };
+  }
+
+  it("give the same in whatever order they end, and each is graded once and kept", async () => {
+    const whole = await (await engine.openSnapshot("base")).sample(prompts, params);
+    const { sampler, drain } = await held(3);
+    const graded: number[] = [];
+    const call = sample({ graded: (prompt, group) => graded.push(prompt) && expect(group).toEqual(whole[prompt]) }, {}, sampler);
+    expect(await drain(call)).toBe(3);
+    expect(await call).toEqual(whole);
+    expect(graded.sort()).toEqual([0, 1, 2, 3]);
+    engine.calls.length = 0;
+    const again: number[] = [];
+    expect(await sample({ graded: (prompt) => again.push(prompt) })).toEqual(whole);
+    expect(drawn()).toBe(0);
+    expect(again).toEqual([0, 1, 2, 3]);
+  });
+
+  it("begin before the one before is written and graded", async () => {
+    const { sampler, drain } = await held(1);
+    const log: string[] = [];
+    const noted: Sampler = {
+      sample: (...call) => {
+        log.push("sample");
+        return sampler.sample(...call);
+      },
+    };
+    const write = async (_: number, work: () => void) => {
+      log.push("write");
+      work();
+    };
+    await drain(sample({ write, graded: () => log.push("grade") }, {}, noted));
+    const chunks = log.filter((entry) => entry === "sample").length;
+    expect(chunks).toBeGreaterThan(3);
+    log.forEach((entry, at) => {
+      const seen = (kind: string) => log.slice(0, at).filter((other) => other === kind).length;
+      if (entry !== "sample") expect(seen("sample")).toBe(Math.min(chunks, seen("write") + (entry === "write" ? 2 : 1)));
+    });
+  });
+
+  it("that are under way when the call is stopped, or one fails, are kept", async () => {
+    for (const stop of ["check", "sampler"] as const) {
+      const { sampler, drain } = await held(2);
+      let calls = 0;
+      const failing: Sampler = {
+        overlap: 2,
+        sample: (...call) => (stop === "sampler" && ++calls === 1 ? Promise.reject(new Error("stop")) : sampler.sample(...call)),
+      };
+      const call = sample({ check: stop === "check" ? stopBefore(3) : () => {} }, { seed: stop === "check" ? 7 : 8 }, failing);
+      await drain(call);
+      await expect(call).rejects.toThrow("stop");
+      const before = drawn();
+      expect(before).toBeGreaterThan(0);
+      expect(await sample({}, { seed: stop === "check" ? 7 : 8 })).toHaveLength(4);
+      expect(drawn()).toBe(280);
+      engine.calls.length = 0;
+    }
   });
 });
 

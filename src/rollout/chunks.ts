@@ -1,7 +1,9 @@
 // Sampling in chunks with a journal. A completion depends on (seed, prompt, sample index) alone, so chunks of any size, in any number of
 // processes, give what one call would give. A chunk is sized by time: much work is lost with a large one, the engine's slots run dry at
-// the end of each small one. Knows no phase.
+// the end of each small one. While a chunk is written and graded the next one is being sampled, and a sampler that says so gets several at
+// once; in whichever order they end, each is in the journal as soon as it is there. Knows no phase.
 
+import { setImmediate } from "node:timers/promises";
 import type { Completion, Progress, Prompt, Sampler, SamplingParams } from "../engine/types.ts";
 import { asJournalled, callFingerprint, type JournalContent, type JournalRow, RolloutJournal } from "./journal.ts";
 
@@ -19,6 +21,8 @@ export interface ChunkOptions {
   /** Called instead of sampling when completions are missing: for a sampler that is not the one they came from. */
   readonly refuse?: () => never;
   readonly on?: Progress;
+  /** Told of each prompt once, when its completions are all there, while others are still being sampled. */
+  readonly graded?: (prompt: number, completions: readonly Completion[]) => void;
 }
 
 /** Seconds of a chunk that are worth keeping, and of one that is worth an fsync. */
@@ -47,42 +51,165 @@ export async function sampleInChunks(
   params: SamplingParams,
   options: ChunkOptions,
 ): Promise<Completion[][]> {
-  const { file, content } = options;
-  const journal = new RolloutJournal(file, callFingerprint(prompts, params, options), content);
-  const found: (Completion | undefined)[][] = prompts.map(() => new Array(params.n).fill(undefined));
-  let done = 0;
-  let tokens = 0;
-  const keep = (row: JournalRow) => {
-    row.completions.forEach((completion, index) => {
-      const group = found[row.prompt];
-      if (group === undefined || row.first + index >= params.n || group[row.first + index] !== undefined) return;
-      group[row.first + index] = asJournalled(completion, content);
-      done++;
-      tokens += completion.tokens.length;
-    });
-  };
-  journal.read(keep);
-  let limit = firstLimit(params.maxTokens);
-  const total = prompts.length * params.n;
-  for (let chunk = nextChunk(found, limit); chunk !== undefined; chunk = nextChunk(found, limit)) {
-    options.refuse?.();
-    options.check();
-    const started = performance.now();
-    const before = { done, tokens };
-    const completions = await sampler.sample(
-      chunk.prompts.map((prompt) => prompts[prompt]),
-      { ...params, n: chunk.n, firstSample: (params.firstSample ?? 0) + chunk.first },
-      (now, _, drawn) => options.on?.(before.done + now, total, before.tokens + drawn),
-    );
-    const seconds = (performance.now() - started) / 1000;
-    const { first } = chunk;
-    const rows = chunk.prompts.map((prompt, index) => ({ prompt, first, completions: completions[index] }));
-    rows.forEach(keep);
-    const bytes = (tokens - before.tokens) * BYTES_PER_TOKEN;
-    await options.write(bytes, () => journal.append(rows, seconds >= SYNC_SECONDS));
-    limit = nextLimit(chunk.prompts.length * chunk.n, seconds, params.maxTokens);
+  const call = new ChunkedCall(sampler, prompts, params, options);
+  return call.run();
+}
+
+/** A chunk under way, and how far it is. */
+interface Flight {
+  readonly chunk: Chunk;
+  readonly started: number;
+  done: number;
+  tokens: number;
+  /** Never rejects. */
+  ended: Promise<Landed>;
+}
+
+interface Landed {
+  readonly flight: Flight;
+  readonly result: { readonly completions: readonly Completion[][] } | { readonly error: unknown };
+}
+
+/** Longest time that grading keeps the event loop, which samplers over a network need. */
+const LONGEST_TURN_MS = 10;
+
+/** See sampleInChunks. */
+class ChunkedCall {
+  readonly #sampler: Sampler;
+  readonly #prompts: readonly Prompt[];
+  readonly #params: SamplingParams;
+  readonly #options: ChunkOptions;
+  readonly #journal: RolloutJournal;
+  readonly #found: (Completion | undefined)[][];
+  /** What is there or under way. */
+  readonly #claimed: (true | undefined)[][];
+  readonly #graded: boolean[];
+  readonly #flights = new Set<Flight>();
+  #done = 0;
+  #tokens = 0;
+  #limit: number;
+
+  constructor(sampler: Sampler, prompts: readonly Prompt[], params: SamplingParams, options: ChunkOptions) {
+    this.#sampler = sampler;
+    this.#prompts = prompts;
+    this.#params = params;
+    this.#options = options;
+    this.#journal = new RolloutJournal(options.file, callFingerprint(prompts, params, options), options.content);
+    this.#found = prompts.map(() => new Array(params.n).fill(undefined));
+    this.#claimed = prompts.map(() => new Array(params.n).fill(undefined));
+    this.#graded = prompts.map(() => false);
+    this.#limit = firstLimit(params.maxTokens);
   }
-  return found as Completion[][];
+
+  async run(): Promise<Completion[][]> {
+    this.#journal.read((row) => this.#keep(row));
+    let failure: { readonly error: unknown } | undefined;
+    const attempt = async (work: () => void | Promise<void>) => {
+      try {
+        if (failure === undefined) await work();
+      } catch (error) {
+        failure ??= { error };
+      }
+    };
+    await attempt(() => this.#launch());
+    await attempt(() => this.#grade(this.#found.keys()));
+    // After a failure nothing new begins, but what is under way is waited for and kept.
+    while (this.#flights.size > 0) {
+      const { flight, result } = await Promise.race([...this.#flights].map(({ ended }) => ended));
+      this.#flights.delete(flight);
+      if ("error" in result) {
+        failure ??= result;
+        continue;
+      }
+      const seconds = (performance.now() - flight.started) / 1000;
+      this.#limit = nextLimit(flight.chunk.prompts.length * flight.chunk.n, seconds, this.#params.maxTokens);
+      await attempt(() => this.#launch());
+      try {
+        await this.#land(flight, result.completions, seconds);
+      } catch (error) {
+        failure ??= { error };
+      }
+    }
+    if (failure !== undefined) throw failure.error;
+    return this.#found as Completion[][];
+  }
+
+  /** Begins chunks until enough are under way. */
+  #launch(): void {
+    const { overlap = 1 } = this.#sampler;
+    while (this.#flights.size < overlap) {
+      const chunk = nextChunk(this.#claimed, this.#limit);
+      if (chunk === undefined) return;
+      this.#options.refuse?.();
+      this.#options.check();
+      for (const prompt of chunk.prompts) this.#claimed[prompt].fill(true, chunk.first, chunk.first + chunk.n);
+      this.#flights.add(this.#start(chunk));
+    }
+  }
+
+  #start(chunk: Chunk): Flight {
+    const flight: Flight = { chunk, started: performance.now(), done: 0, tokens: 0, ended: new Promise(() => {}) };
+    const sampling = this.#sampler.sample(
+      chunk.prompts.map((prompt) => this.#prompts[prompt]),
+      { ...this.#params, n: chunk.n, firstSample: (this.#params.firstSample ?? 0) + chunk.first },
+      (done, _, tokens) => {
+        Object.assign(flight, { done, tokens });
+        this.#report();
+      },
+    );
+    flight.ended = sampling.then(
+      (completions) => ({ flight, result: { completions } }),
+      (error: unknown) => ({ flight, result: { error } }),
+    );
+    return flight;
+  }
+
+  #report(): void {
+    const flights = [...this.#flights];
+    const done = flights.reduce((sum, flight) => sum + flight.done, this.#done);
+    const tokens = flights.reduce((sum, flight) => sum + flight.tokens, this.#tokens);
+    this.#options.on?.(done, this.#prompts.length * this.#params.n, tokens);
+  }
+
+  /** Keeps, writes and grades a chunk, while the next is being sampled. */
+  async #land({ chunk }: Flight, completions: readonly Completion[][], seconds: number): Promise<void> {
+    const { first } = chunk;
+    const before = this.#tokens;
+    const rows = chunk.prompts.map((prompt, index) => ({ prompt, first, completions: completions[index] }));
+    for (const row of rows) this.#keep(row);
+    this.#report();
+    const bytes = (this.#tokens - before) * BYTES_PER_TOKEN;
+    await this.#options.write(bytes, () => this.#journal.append(rows, seconds >= SYNC_SECONDS));
+    await this.#grade(chunk.prompts);
+  }
+
+  #keep({ prompt, first, completions }: JournalRow): void {
+    const group = this.#found[prompt];
+    if (group === undefined) return;
+    completions.forEach((completion, index) => {
+      const at = first + index;
+      if (at >= group.length || group[at] !== undefined) return;
+      group[at] = asJournalled(completion, this.#options.content);
+      this.#claimed[prompt][at] = true;
+      this.#done++;
+      this.#tokens += completion.tokens.length;
+    });
+  }
+
+  async #grade(prompts: Iterable<number>): Promise<void> {
+    const { graded } = this.#options;
+    if (graded === undefined) return;
+    let last = performance.now();
+    for (const prompt of prompts) {
+      const group = this.#found[prompt];
+      if (this.#graded[prompt] || group.includes(undefined)) continue;
+      this.#graded[prompt] = true;
+      graded(prompt, group as Completion[]);
+      if (performance.now() - last < LONGEST_TURN_MS) continue;
+      await setImmediate();
+      last = performance.now();
+    }
+  }
 }
 
 function firstLimit(maxTokens: number): number {

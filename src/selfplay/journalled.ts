@@ -21,6 +21,8 @@ export interface SamplingCall {
   readonly updates?: number;
   /** Called when completions are missing that only an earlier state of the sampler could give. */
   readonly refuse?: () => never;
+  /** Told of each prompt once, while others are still being sampled. */
+  readonly graded?: (prompt: number, completions: readonly Completion[]) => void;
 }
 
 /** Samples with the phase's journal. Errors: those of the Sampler; InterruptedError between chunks; RunError (disk). */
@@ -29,7 +31,7 @@ export function sampleJournalled(
   sampler: Sampler,
   prompts: readonly Prompt[],
   params: SamplingParams,
-  { iteration, phase, step, activity, content, updates, refuse }: SamplingCall,
+  { iteration, phase, step, activity, content, updates, refuse, graded }: SamplingCall,
 ): Promise<Completion[][]> {
   const { journal: dir } = context.store.phase(iteration, phase);
   return sampleInChunks(sampler, prompts, params, {
@@ -37,6 +39,7 @@ export function sampleJournalled(
     content,
     policy: updates === undefined ? undefined : `${updates} updates`,
     refuse,
+    graded,
     check: () => checkInterrupted(context),
     write: (bytes, work) => withRoom(context, { what: `completions (${phase} phase)`, dir, bytes }, work),
     on: reporter(context, iteration, phase, activity),

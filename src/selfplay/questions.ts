@@ -116,10 +116,18 @@ export async function answerMore(
   const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
   const params = samplingParams(context, options.sampling, options.answers, options.seed);
   const activity = firstSample === undefined ? "voting" : "voting again";
-  const call: SamplingCall = { ...options.call, activity, content: "text" };
   const drawn = firstSample === undefined ? params : { ...params, firstSample };
-  const completions = await sampleJournalled(context, solver, prompts, drawn, call);
-  return new Map(distinct.map((question, index) => [question, tally(context, completions[index], before.get(question))]));
+  const answered = new Array<AnsweredQuestion>(distinct.length);
+  const call: SamplingCall = {
+    ...options.call,
+    activity,
+    content: "text",
+    graded: (index, completions) => {
+      answered[index] = tally(context, completions, before.get(distinct[index]));
+    },
+  };
+  await sampleJournalled(context, solver, prompts, drawn, call);
+  return new Map(distinct.map((question, index) => [question, answered[index]]));
 }
 
 /** The vote on one question's completions, and on those of `before` if there are some. */

@@ -202,6 +202,7 @@ export class SampledEngine implements Engine {
       if (disposed) throw new EngineError("snapshot: expected an open one, got one that was disposed.");
     };
     return {
+      overlap: sampler.overlap,
       sample: async (prompts, params, on) => {
         expectOpen();
         return sampler.sample(prompts, params, on);

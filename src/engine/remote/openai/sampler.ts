@@ -9,6 +9,8 @@ import type { Draw } from "./wire.ts";
 
 /** See the file header. `samplesPerRequest` bounds how many completions one request asks for. */
 export class PoolSampler implements Sampler {
+  /** The slowest completions of a call leave most endpoints without work. */
+  readonly overlap = 2;
   readonly #pool: EndpointPool;
   readonly #weights: Weights;
   readonly #samplesPerRequest: number;
