@@ -8,7 +8,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { loadConfig, parseOverride } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { createEngine } from "../../src/engine/create.ts";
-import { guardTables } from "../../src/report/guard-tables.ts";
+import { guardText } from "../../src/report/guard-tables.ts";
 import { runSelfPlay } from "../../src/selfplay/run.ts";
 import type { ProgressEvent, RunEvent } from "../../src/store/events.ts";
 import { createRun, openRun } from "../../src/store/runs.ts";
@@ -150,7 +150,7 @@ describe("the guard", () => {
     expect((await play(forced, "resumed")).error).toBeUndefined();
     expect(fingerprint("resumed", [1, 2])).toEqual(fingerprint("whole", [1, 2]));
 
-    const tables = guardTables(openRun(root, "whole"));
+    const tables = guardText(openRun(root, "whole"));
     expect(tables).toContain("above 0 → rollback");
     expect(tables).toMatch(/iteration 1: rollback to iteration 0, because voteShare/);
     expect(tables).toMatch(/iteration 2: stop, because/);
