@@ -85,8 +85,8 @@ const SAMPLES = Array.from({ length: 64 }, (_, k) => {
   });
 });
 
-function solverLine(iteration, group, n) {
-  const line = Math.floor(draw(n, 5) * POOL) + 1;
+function solverLine(iteration, group, n, pool) {
+  const line = Math.floor(draw(n, 5) * pool) + 1;
   const samples = Array.from({ length: GROUP }, (_, m) => SAMPLES[(n * GROUP + m + group) % 64]);
   return `{"iteration":${iteration},"line":${line},"size":${GROUP},"meanReward":0.5,"samples":[${samples.join(",")}]}`;
 }
@@ -140,15 +140,15 @@ function metricsOf(role, step) {
 
 const lines = (count, make) => `${Array.from({ length: count }, (_, index) => make(index)).join("\n")}\n`;
 
-/** Writes one run below `root`, like `like` in configuration and markers. */
-export function writeRun(root, name, like, seed, scale = 1) {
+/** Writes one run below `root`, like `like` in configuration. */
+export function writeRun(root, name, like, seed, { scale = 1, iterations = ITERATIONS, steps = STEPS } = {}) {
   const dir = join(root, name);
   mkdirSync(dir, { recursive: true });
   for (const file of ["config.yaml", "run.json"]) cpSync(join(like, file), join(dir, file));
   const pool = Math.ceil(POOL * scale);
   const started = Date.UTC(2026, 0, 1);
-  const events = [{ event: "start", run: name, recipe: "tiny", seed: 1, iterations: ITERATIONS, resumed: false }];
-  for (let iteration = 1; iteration <= ITERATIONS; iteration++) {
+  const events = [{ event: "start", run: name, recipe: "tiny", seed: 1, iterations, resumed: false }];
+  for (let iteration = 1; iteration <= iterations; iteration++) {
     const base = join(dir, `iteration-${String(iteration).padStart(2, "0")}`);
     const phase = (name) => join(base, name);
     for (const of of ["challenger/rollouts", "curriculum", "solver/rollouts"]) mkdirSync(phase(of), { recursive: true });
@@ -157,16 +157,16 @@ export function writeRun(root, name, like, seed, scale = 1) {
     writeFileSync(phase("curriculum/questions.jsonl"), `${rows.map(({ row }) => row).join("\n")}\n`);
     for (const role of ["challenger", "solver"]) {
       events.push({ event: "phase", iteration, phase: role, state: "start" });
-      for (let step = 1; step <= STEPS; step++) {
+      for (let step = 1; step <= steps; step++) {
         const n = (iteration * STEPS + step) * 64;
         const count = Math.ceil((role === "solver" ? GROUPS : POSED) * scale);
         const file = phase(`${role}/rollouts/step-${String(step).padStart(6, "0")}.jsonl`);
-        const make = (k) => (role === "solver" ? solverLine(iteration, k, n + k) : challengerLine(n + k, seed + 50));
+        const make = (k) => (role === "solver" ? solverLine(iteration, k, n + k, pool) : challengerLine(n + k, seed + 50));
         writeFileSync(file, lines(count, make));
-        const metrics = metricsOf(role, (iteration - 1) * STEPS + step);
-        events.push({ event: `${role}-step`, iteration, step, steps: STEPS, seconds: 2, metrics });
+        const metrics = metricsOf(role, (iteration - 1) * steps + step);
+        events.push({ event: `${role}-step`, iteration, step, steps, seconds: 2, metrics });
       }
-      events.push({ event: "phase", iteration, phase: role, state: "done", seconds: 2 * STEPS });
+      events.push({ event: "phase", iteration, phase: role, state: "done", seconds: 2 * steps });
       writeFileSync(phase(`${role}/done.json`), '{"steps":[]}\n');
     }
     writeFileSync(phase("curriculum/done.json"), '{"pool":1,"kept":1}\n');
@@ -179,7 +179,7 @@ export function writeRun(root, name, like, seed, scale = 1) {
 export function writeStore(root, like, { runs = 10, scale = 1 } = {}) {
   for (let run = 1; run <= runs; run++) {
     const name = `big-${String(run).padStart(2, "0")}`;
-    if (!existsSync(join(root, name, "events.jsonl"))) writeRun(root, name, like, run, scale);
+    if (!existsSync(join(root, name, "events.jsonl"))) writeRun(root, name, like, run, { scale });
   }
 }
 

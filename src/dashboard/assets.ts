@@ -32,6 +32,7 @@ const TYPES: Readonly<Record<string, string>> = {
   ".woff2": "font/woff2",
   ".webmanifest": "application/manifest+json",
 };
+const OWN_PLACE = /^\/[\w/-]*$/;
 const MOST_BYTES = 32 * 2 ** 20;
 
 interface Asset {
@@ -60,9 +61,9 @@ export class Assets {
     }
   }
 
-  /** Answers with the file of a path; a path without an ending is one of the page's own places. Errors: Problem 404. */
+  /** Answers with the file of a path; a plain path without an ending is one of the page's own places. Errors: Problem 404. */
   send(asked: IncomingHttpHeaders, response: ServerResponse, path: string): void {
-    const asset = this.#assets.get(path) ?? (extname(path) === "" ? this.#assets.get("/index.html") : undefined);
+    const asset = this.#assets.get(path) ?? (OWN_PLACE.test(path) ? this.#assets.get("/index.html") : undefined);
     if (asset === undefined) throw new Problem(404, `${path}: expected a file of the page, got none of that name.`);
     const lasting = /^\/assets\/.+-[\w-]{8,}\.\w+$/.test(path);
     const headers = {
