@@ -1,7 +1,7 @@
 import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { packageRoot } from "../util/package-root.ts";
-import { chooseArms, differences, parseStudy, planArms, readStudy, resolveArm } from "./arms.ts";
+import { chooseArms, differences, overridesOf, parseStudy, planArms, readStudy, resolveArm } from "./arms.ts";
 
 const TEXT = `
 common: { run.checkpoint.everySteps: 9 }
@@ -34,6 +34,14 @@ describe("the arms of a study", () => {
       ["band", ["curriculum.band: [0.1,0.8]", "solver.steps: 7"]],
     ]);
     expect(empty).toEqual(["same"]);
+  });
+
+  it("are given to a command as it reads them", () => {
+    const arm = { ...study.arms[0], set: { preset: "paper", a: ".*", b: "true", c: [1, 2], d: false } };
+    const texts = overridesOf({ ...study, common: {} }, arm, { quick: false }).map(
+      ({ path, text }) => `--${path.join(".")}=${text}`,
+    );
+    expect(texts).toEqual(["--iterations=4", "--preset=paper", '--a=".*"', '--b="true"', "--c=[1,2]", "--d=false"]);
   });
 
   it("may differ in the preset alone, which shows in its keys", () => {

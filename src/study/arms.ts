@@ -85,7 +85,12 @@ export function chooseArms({ arms }: Study, names?: readonly string[]): Arm[] {
 /** What goes over the recipe of an arm, the later over the earlier. */
 export function overridesOf({ common, quick }: Study, arm: Arm, options: { quick: boolean }): Override[] {
   const all = { ...common, iterations: arm.iterations, ...arm.set, ...(options.quick ? quick : {}) };
-  return Object.entries(all).map(([path, value]) => ({ path: path.split("."), text: JSON.stringify(value) }));
+  return Object.entries(all).map(([path, value]) => ({ path: path.split("."), text: asYaml(value) }));
+}
+
+/** A word stands as it is, because some keys are options of the command too, which read no YAML; all else as JSON, which is YAML. */
+function asYaml(value: unknown): string {
+  return typeof value === "string" && /^[A-Za-z][\w-]*$/.test(value) && parse(value) === value ? value : JSON.stringify(value);
 }
 
 /** An arm's whole configuration. Errors: ConfigError. */
