@@ -23,7 +23,8 @@ const HELP = `npm run study -- [options]
   --file FILE     the arms (default: study/arms.yaml)
   --arms a,b      names of arms (default: all)
   --seeds 1,2     seeds (default: 1,2,3,4,5)
-  --jobs 2        runs at a time; the cores are shared among them (default: 2)
+  --jobs 2        runs at a time (default: 2)
+  --threads 1     threads of each run; no result depends on it (default: the cores shared among the jobs)
   --runs DIR      where the runs live (default: runs/study)
   --out DIR       where study.json, plots and README.md go (default: docs/results)
   --report        run nothing: write the report of what is there
@@ -36,6 +37,7 @@ interface Options {
   readonly arms?: readonly string[];
   readonly seeds: readonly number[];
   readonly jobs: number;
+  readonly threads: number;
   readonly runs: string;
   readonly out: string;
   readonly report: boolean;
@@ -51,7 +53,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       args: [...args],
       options: {
         ...Object.fromEntries(
-          ["file", "arms", "seeds", "jobs", "runs", "out"].map((name) => [name, { type: "string" as const }]),
+          ["file", "arms", "seeds", "jobs", "threads", "runs", "out"].map((name) => [name, { type: "string" as const }]),
         ),
         ...Object.fromEntries(["report", "list", "quick", "help"].map((name) => [name, { type: "boolean" as const }])),
       },
@@ -62,6 +64,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
   if (values.help === true) return undefined;
   const text = (name: string, fallback: string) => String(values[name] ?? fallback);
   const quick = values.quick === true;
+  const jobs = wholeNumber("--jobs", text("jobs", "2"), 1);
   const runs = resolve(text("runs", join(packageRoot, "runs", quick ? "study-quick" : "study")));
   return {
     file: resolve(text("file", join(packageRoot, "study", "arms.yaml"))),
@@ -69,7 +72,8 @@ export function parseOptions(args: readonly string[]): Options | undefined {
     seeds: text("seeds", quick ? "1" : "1,2,3,4,5")
       .split(",")
       .map((seed) => wholeNumber("--seeds", seed, 0)),
-    jobs: wholeNumber("--jobs", text("jobs", "2"), 1),
+    jobs,
+    threads: wholeNumber("--threads", text("threads", String(Math.max(1, Math.floor(cpus().length / jobs)))), 1),
     runs,
     out: resolve(text("out", quick ? join(runs, "results") : join(packageRoot, "docs", "results"))),
     report: values.report === true,
@@ -108,10 +112,9 @@ export async function main(args: readonly string[]): Promise<number> {
     abort.abort();
   };
   for (const name of ["SIGINT", "SIGTERM"] as const) process.once(name, interrupt);
-  const threads = Math.max(1, Math.floor(cpus().length / options.jobs));
   const failed = options.report
     ? 0
-    : await execute({ ...options, study, jobs, parallel: options.jobs, threads, signal: abort.signal, say });
+    : await execute({ ...options, study, jobs, parallel: options.jobs, signal: abort.signal, say });
   const result = collect(options, { args, jobs, planned, empty });
   if (result.runs.length === 0) {
     say("no run has got to its first evaluation; nothing to report");
