@@ -18,6 +18,7 @@ common:
   evaluation.benches: [{ name: few, data: ${JSON.stringify(join(root, "few.jsonl"))} }]
   evaluation.samples: 1
   challenger.steps: 1
+  schedule.warmStart: { challengerSteps: 1, solverSteps: 1 }
   challenger.questionsPerStep: 32
   curriculum.poolSize: 60
   solver.steps: 1
