@@ -26,6 +26,8 @@ export interface ExecuteOptions {
   readonly parallel: number;
   readonly threads: number;
   readonly quick: boolean;
+  /** Stop a run after so many iterations; without it, it goes on. */
+  readonly rounds?: number;
   readonly signal: AbortSignal;
   readonly say: (line: string) => void;
 }
@@ -92,7 +94,10 @@ async function runJob(job: Job, options: ExecuteOptions): Promise<string | undef
     old && (old.iterations === arm.config.iterations ? differences(old, arm.config) : [`iterations: ${old.iterations}`]);
   if (changed !== undefined && changed.length > 0)
     return `expected a run of this arm in ${runs}, got one with ${changed.slice(0, 3).join(", ")}. Remove it, or take another --runs.`;
-  const problem = await rzero(old === undefined ? make : ["resume", name], name, options);
+  const enough = () => roundsDone(runs, name, options.rounds);
+  if (enough()) return undefined;
+  const problem = await rzero(old === undefined ? make : ["resume", name], name, options, enough);
+  if (enough()) return undefined;
   if (problem !== undefined || !arm.lowTemperature || options.signal.aborted) return problem;
   for (const { file, model, forced } of lowTemperatureFiles(job, runs)) {
     if (existsSync(file)) continue;
@@ -118,6 +123,13 @@ async function runJob(job: Job, options: ExecuteOptions): Promise<string | undef
     if (found !== undefined) return found;
   }
   return undefined;
+}
+
+/** Whether a run has as many iterations as are wanted for now, and is to have more. */
+function roundsDone(runs: string, name: string, rounds: number | undefined): boolean {
+  if (rounds === undefined || !runExists(runs, name)) return false;
+  const store = openRun(runs, name);
+  return store.config.iterations > rounds && store.phaseDone(rounds, "evaluation");
 }
 
 /** Where the scores at a low temperature lie, and of which models; base and forced base are shared by all arms of a seed. */
@@ -146,8 +158,15 @@ export function readLowTemperature(job: Job, runs: string): { base: number; forc
   return base === undefined || forced === undefined || end === undefined ? undefined : { base, forced, end };
 }
 
-/** One `rzero` command with its output in logs/; gives the last line of its errors when it failed. */
-function rzero(args: readonly string[], log: string, { runs, signal }: ExecuteOptions): Promise<string | undefined> {
+const POLL_MS = 1000;
+
+/** One `rzero` command with its output in logs/, stopped when `enough` says so; gives the last line of its errors when it failed. */
+function rzero(
+  args: readonly string[],
+  log: string,
+  { runs, signal }: ExecuteOptions,
+  enough: () => boolean = () => false,
+): Promise<string | undefined> {
   const file = join(runs, "logs", `${log}.log`);
   const errors = openSync(file, "w");
   const command = [join(packageRoot, "dist", "cli", "main.js"), ...args, "--runs", runs, "--json"];
@@ -155,8 +174,14 @@ function rzero(args: readonly string[], log: string, { runs, signal }: ExecuteOp
   // A Ctrl-C at the terminal reaches the run too, and a second signal ends it at once: it goes on from its last checkpoint all the same.
   const stop = () => child.kill("SIGTERM");
   signal.addEventListener("abort", stop, { once: true });
+  const poll = setInterval(() => {
+    if (!enough()) return;
+    clearInterval(poll);
+    stop();
+  }, POLL_MS);
   return new Promise((resolve) => {
     const end = (problem: string | undefined) => {
+      clearInterval(poll);
       signal.removeEventListener("abort", stop);
       closeSync(errors);
       resolve(problem);

@@ -25,6 +25,7 @@ const HELP = `npm run study -- [options]
   --seeds 1,2     seeds (default: 1,2,3,4,5)
   --jobs 2        runs at a time (default: 2)
   --threads 1     threads of each run; no result depends on it (default: the cores shared among the jobs)
+  --rounds N      stop every run after N iterations for now; without it, the same command goes on
   --runs DIR      where the runs live (default: runs/study)
   --out DIR       where study.json, plots and README.md go (default: docs/results)
   --report        run nothing: write the report of what is there
@@ -38,6 +39,7 @@ interface Options {
   readonly seeds: readonly number[];
   readonly jobs: number;
   readonly threads: number;
+  readonly rounds?: number;
   readonly runs: string;
   readonly out: string;
   readonly report: boolean;
@@ -53,7 +55,10 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       args: [...args],
       options: {
         ...Object.fromEntries(
-          ["file", "arms", "seeds", "jobs", "threads", "runs", "out"].map((name) => [name, { type: "string" as const }]),
+          ["file", "arms", "seeds", "jobs", "threads", "rounds", "runs", "out"].map((name) => [
+            name,
+            { type: "string" as const },
+          ]),
         ),
         ...Object.fromEntries(["report", "list", "quick", "help"].map((name) => [name, { type: "boolean" as const }])),
       },
@@ -74,6 +79,7 @@ export function parseOptions(args: readonly string[]): Options | undefined {
       .map((seed) => wholeNumber("--seeds", seed, 0)),
     jobs,
     threads: wholeNumber("--threads", text("threads", String(Math.max(1, Math.floor(cpus().length / jobs)))), 1),
+    rounds: values.rounds === undefined ? undefined : wholeNumber("--rounds", text("rounds", ""), 1),
     runs,
     out: resolve(text("out", quick ? join(runs, "results") : join(packageRoot, "docs", "results"))),
     report: values.report === true,
