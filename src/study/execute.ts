@@ -4,6 +4,8 @@
 import { spawn } from "node:child_process";
 import { closeSync, existsSync, openSync, rmSync } from "node:fs";
 import { join } from "node:path";
+import type { GuardReport } from "../store/events.ts";
+import type { RunStore } from "../store/run-store.ts";
 import { openRun, runExists } from "../store/runs.ts";
 import { makeDirectory, readText, writeFileAtomic } from "../util/files.ts";
 import { formatDuration } from "../util/format.ts";
@@ -95,9 +97,9 @@ async function runJob(job: Job, options: ExecuteOptions): Promise<string | undef
   if (changed !== undefined && changed.length > 0)
     return `expected a run of this arm in ${runs}, got one with ${changed.slice(0, 3).join(", ")}. Remove it, or take another --runs.`;
   const enough = () => roundsDone(runs, name, options.rounds);
-  if (enough()) return undefined;
-  const problem = await rzero(old === undefined ? make : ["resume", name], name, options, enough);
-  if (enough()) return undefined;
+  const resume = old === undefined ? make : ["resume", name];
+  const ended = enough() ? undefined : await rzero(resume, name, options, enough);
+  const problem = enough() ? undefined : ended;
   if (problem !== undefined || !arm.lowTemperature || options.signal.aborted) return problem;
   for (const { file, model, forced } of lowTemperatureFiles(job, runs)) {
     if (existsSync(file)) continue;
@@ -135,25 +137,25 @@ function roundsDone(runs: string, name: string, rounds: number | undefined): boo
 /** Where the scores at a low temperature lie, and of which models; base and forced base are shared by all arms of a seed. */
 function lowTemperatureFiles({ arm, seed, name }: Job, runs: string) {
   const file = (key: string) => join(runs, "evaluations", `${key}.json`);
-  const { summary, rollback } = endOf(runs, name);
-  const end = rollback ? summary?.best : summary?.final;
+  const end = returnedIteration(openRun(runs, name));
   return [
-    { key: "base", file: file(`base-${seed}`), model: arm.config.base, forced: false },
-    { key: "forced", file: file(`forced-${seed}`), model: arm.config.base, forced: true },
-    { key: "end", file: file(name), model: `${name}:${end?.iteration ?? 0}`, forced: false },
+    { file: file(`base-${seed}`), model: arm.config.base, forced: false },
+    { file: file(`forced-${seed}`), model: arm.config.base, forced: true },
+    { file: file(`${name}-${end}`), model: `${name}:${end}`, forced: false },
   ];
 }
 
-function endOf(runs: string, name: string) {
-  const store = openRun(runs, name);
+/** The iteration that a run returns as far as it got: its guard's best where it rolls back, else the last that was evaluated. */
+function returnedIteration(store: RunStore): number {
   const { enabled, action } = store.config.guard;
-  const summary = store.readSummary() as { best: { iteration: number }; final: { iteration: number } } | undefined;
-  return { summary, rollback: enabled && action === "rollback" };
+  const last = store.iterations().findLast((iteration) => store.phaseDone(iteration, "evaluation")) ?? 0;
+  if (!enabled || action !== "rollback" || !store.phaseDone(last, "guard")) return last;
+  return (store.readDone(last, "guard") as unknown as GuardReport).best.iteration;
 }
 
 /** The scores at a low temperature, when all three are there. Errors: DataError. */
 export function readLowTemperature(job: Job, runs: string): { base: number; forced: number; end: number } | undefined {
-  if (!job.arm.lowTemperature || !runExists(runs, job.name) || endOf(runs, job.name).summary === undefined) return undefined;
+  if (!job.arm.lowTemperature || !runExists(runs, job.name)) return undefined;
   const [base, forced, end] = lowTemperatureFiles(job, runs).map(({ file }) => readEvaluation(file));
   return base === undefined || forced === undefined || end === undefined ? undefined : { base, forced, end };
 }
