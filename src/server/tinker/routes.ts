@@ -12,8 +12,8 @@ import { type Exchange, type Route, sendJson } from "../http.ts";
 import { Problem } from "../problem.ts";
 import type { FutureResult } from "./futures.ts";
 import { LOSSES } from "./losses.ts";
+import { describeModel } from "./run-operation.ts";
 import type { TinkerService } from "./service.ts";
-import { describeModel } from "./trained-model.ts";
 import { trainingRunRoutes } from "./training-runs.ts";
 
 /** Times of the interface. */

@@ -2,9 +2,8 @@
 // with time. Everything that a client may rely on after a restart is on the disk before it is told. Knows no HTTP.
 
 import { randomBytes, randomInt } from "node:crypto";
-import { existsSync, readdirSync, rmSync, statSync } from "node:fs";
+import { rmSync } from "node:fs";
 import { join } from "node:path";
-import { z } from "zod";
 import type { Engine } from "../../engine/types.ts";
 import {
   createModelRequest,
@@ -16,18 +15,19 @@ import {
 import type { Codec } from "../../tinker-wire/protocol.ts";
 import { decodeSample, type SampleTarget } from "../../tinker-wire/sampling.ts";
 import { ConfigError, DataError, errorText } from "../../util/errors.ts";
-import { readBytes, sha256, writeFileAtomic } from "../../util/files.ts";
-import { readJsonFile } from "../../util/json.ts";
+import { sha256 } from "../../util/files.ts";
 import { Problem } from "../problem.ts";
 import { CheckpointStore, parseTinkerPath } from "./checkpoints.ts";
 import { FutureStore, failure } from "./futures.ts";
+import type { ModelHost } from "./host.ts";
 import { type ModelAddress, readAsked } from "./operations.ts";
 import { type ModelRecord, RecordFolder, type SamplerRecord, type SessionRecord } from "./records.ts";
 import { SamplerPool } from "./samplers.ts";
 import { liveRequest, sampleResult } from "./sampling.ts";
-import { type ModelHost, TrainedModel } from "./trained-model.ts";
+import { nextEpoch } from "./state-directory.ts";
+import { TrainedModel } from "./trained-model.ts";
 import type { DataLimits } from "./training-data.ts";
-import { parseAs, type TrainingKind } from "./training-journal.ts";
+import type { TrainingKind } from "./training-journal.ts";
 
 /** The model that is served, and within which bounds. */
 export interface TinkerOptions {
@@ -325,29 +325,6 @@ export class TinkerService implements ModelHost {
     if (this.sessions.get(session.session) !== undefined) this.#seen(session.session);
     return this.#samplerDir(session.modelPath);
   }
-}
-
-const serverSchema = z.object({ format: z.literal(1), epoch: z.int().min(1), base: z.string() });
-
-/** Counts the starts of a state directory, which belongs to one base model. Errors: ConfigError (another base), DataError, DiskError. */
-function nextEpoch(dir: string, baseDir: string): number {
-  const file = join(dir, "server.json");
-  const base = fingerprint(baseDir);
-  const last = existsSync(file) ? parseAs(serverSchema, readJsonFile(file, 4096), file) : undefined;
-  if (last !== undefined && last.base !== base)
-    throw new ConfigError(
-      `state: expected a directory of ${baseDir}, got ${dir}, whose models were trained over another base model.`,
-    );
-  const epoch = (last?.epoch ?? 0) + 1;
-  writeFileAtomic(file, JSON.stringify({ format: 1, epoch, base }));
-  return epoch;
-}
-
-/** Names a model by its configuration and the sizes of its weights, wherever it lies. */
-function fingerprint(dir: string): string {
-  const weights = readdirSync(dir).filter((name) => name.endsWith(".safetensors"));
-  const sizes = weights.sort().map((name) => `${name} ${statSync(join(dir, name)).size}`);
-  return sha256([sha256(readBytes(join(dir, "config.json"), 4 << 20)), ...sizes].join("\n"));
 }
 
 function newId(kind: string): string {

@@ -89,10 +89,10 @@ export class TrainingJournal {
   }
 
   /** Keeps a result; that of a request long before is dropped. Errors: DiskError. */
-  putResult({ future, order }: JournalEntry, { kind, json }: FutureResult): void {
+  putResult({ future }: JournalEntry, { kind, json }: FutureResult): void {
     writeFileAtomic(this.#path("results", future), `${kind}\n${json}`);
-    const old = this.entries.find((entry) => entry.order === order - KEPT_RESULTS);
-    if (old !== undefined) rmSync(this.#path("results", old.future), { force: true });
+    const old = this.entries.at(-1 - KEPT_RESULTS);
+    if (old !== undefined && old.order <= this.stateOrder) rmSync(this.#path("results", old.future), { force: true });
   }
 
   /** The result of a request, where it is still kept. */

@@ -13,8 +13,9 @@ import { Problem } from "../problem.ts";
 import { archiveOf } from "./archive.ts";
 import { type Checkpoint, type CheckpointRef, parseTinkerPath, tinkerPath } from "./checkpoints.ts";
 import { asked } from "./routes.ts";
+import { trainedParts } from "./run-operation.ts";
 import type { TinkerService } from "./service.ts";
-import { type TrainedModel, trainedParts } from "./trained-model.ts";
+import type { TrainedModel } from "./trained-model.ts";
 
 const LINK_MS = 2 * 3600 * 1000;
 const ADAPTER_CONFIG = "adapter_config.json";
