@@ -6,11 +6,12 @@ import { runsRoot } from "../store/layout.ts";
 import { openRun } from "../store/runs.ts";
 import { numberBetween } from "./options.ts";
 import { print, printJsonLine, say } from "./output.ts";
-import { DEFAULT_GRACE_SECONDS, GRACE_HELP, play, UI_HELP, withTracking } from "./run.ts";
+import { BUDGET_HELP, DEFAULT_GRACE_SECONDS, GRACE_HELP, play, UI_HELP, withTracking } from "./run.ts";
 
 interface ResumeOptions {
   runs?: string;
   grace: number;
+  budget?: string;
   mlflow?: string;
   mlflowExperiment: string;
   quiet?: boolean;
@@ -24,6 +25,7 @@ export function resumeCommand(): Command {
     .argument("<run>", "name of the run")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
+    .option("--budget <limits>", BUDGET_HELP)
     .option("--quiet", "tell only the end, and what goes wrong")
     .option("--ui", UI_HELP)
     .option("--json", "print the run's events as JSON Lines")

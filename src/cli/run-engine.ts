@@ -3,8 +3,10 @@
 
 import type { Config } from "../config/schema.ts";
 import { createSampledEngine } from "../engine/create.ts";
+import { meteredEngine } from "../engine/metered.ts";
 import { readModelConfig } from "../engine/rates.ts";
 import type { Engine } from "../engine/types.ts";
+import type { Budget } from "./budget.ts";
 import { withEngine } from "./engine.ts";
 import { say } from "./output.ts";
 import { benchSizes } from "./plan.ts";
@@ -16,15 +18,18 @@ export interface RunPlace {
   readonly runDir: string;
   readonly maxTokensPerMicroBatch: number;
   readonly report: (message: string) => void;
+  /** Counts what is spent. */
+  readonly budget?: Budget;
 }
 
 /** Runs `use` with the engine of a run on the base model in `baseDir`. Errors: those of the engine; ConfigError for a wrong server. */
 export function withRunEngine<T>(
   config: Config,
-  { baseDir, runDir, maxTokensPerMicroBatch, report }: RunPlace,
+  { baseDir, runDir, maxTokensPerMicroBatch, report, budget }: RunPlace,
   use: (engine: Engine) => Promise<T>,
 ): Promise<T> {
-  const wrap = async (engine: Engine) => {
+  const wrap = async (bare: Engine) => {
+    const engine = budget === undefined ? bare : meteredEngine(bare, (tokens) => budget.spend("engine", tokens));
     if (config.sampler === undefined) return engine;
     const { maxPositions, vocabSize } = readModelConfig(baseDir);
     return createSampledEngine(engine, config.sampler, {
@@ -33,6 +38,7 @@ export function withRunEngine<T>(
       context: frozenContext(config, benchSizes(config), maxPositions),
       env: process.env,
       say: (line) => say(`sampler: ${line}`),
+      spend: (tokens) => budget?.spend("sampler", tokens),
     });
   };
   const run = { runDir, longest: longestCompletion(config), report };

@@ -11,9 +11,11 @@ import { runsRoot } from "../store/layout.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { abandonRun, createRun } from "../store/runs.ts";
 import { packageVersion } from "../util/package-root.ts";
+import { type Budget, openBudget, parseBudget } from "./budget.ts";
+import { describeCost, makeCostPlan } from "./cost-plan.ts";
 import { resolveModel } from "./model-ref.ts";
 import { httpAddress, numberBetween, oneOf, wholeNumber } from "./options.ts";
-import { print, say } from "./output.ts";
+import { print, printJsonLine, say } from "./output.ts";
 import { describePlan, expectFit, makePlan } from "./plan.ts";
 import { withRunEngine } from "./run-engine.ts";
 import { outputOf, RunPrinter } from "./run-printer.ts";
@@ -23,6 +25,8 @@ import { startBesideUi } from "./ui.ts";
 /** Help of --ui and --grace, for run and resume. */
 export const UI_HELP = "serve a page that shows the run while it goes (rzero ui)";
 export const GRACE_HELP = "seconds from SIGTERM to the end at the latest";
+/** Help of --budget, for run and resume. */
+export const BUDGET_HELP = "stop, saved and resumable, at 20usd, 100M-tokens or 2h (several with commas)";
 /** What a preemptible machine or a container usually gives is 30. */
 export const DEFAULT_GRACE_SECONDS = 25;
 
@@ -35,6 +39,8 @@ interface RunOptions {
   threads?: string;
   runs?: string;
   grace: number;
+  plan?: boolean;
+  budget?: string;
   mlflow?: string;
   mlflowExperiment: string;
   quiet?: boolean;
@@ -55,6 +61,8 @@ export function runCommand(overrides: readonly Override[]): Command {
     .option("--threads <count>", "threads, or auto")
     .option("--runs <dir>", "where runs live (default: RZERO_RUNS or ./runs)")
     .option("--grace <seconds>", GRACE_HELP, numberBetween(0), DEFAULT_GRACE_SECONDS)
+    .option("--plan", "print tokens, dollars and GPU time of each phase, and do nothing")
+    .option("--budget <limits>", BUDGET_HELP)
     .option("--quiet", "tell only the end, and what goes wrong")
     .option("--ui", UI_HELP)
     .option("--json", "print the run's events as JSON Lines")
@@ -80,6 +88,13 @@ export function withTracking(command: Command): Command {
 
 async function start(recipe: string, options: RunOptions, overrides: readonly Override[]): Promise<void> {
   const config = loadConfig({ recipe, overrides: [...namedOverrides(options), ...overrides] });
+  if (options.budget !== undefined) parseBudget(options.budget);
+  if (options.plan) {
+    const cost = makeCostPlan(config, options.runs);
+    if (options.json) printJsonLine(cost);
+    else print(describeCost(cost, config));
+    return;
+  }
   const base = resolveModel(config.base, options.runs);
   const resolved: Config = { ...config, base: base.name === "tiny-base" ? base.name : base.dir };
   if (config.engine.kind === "local") {
@@ -113,6 +128,8 @@ export interface PlayOptions {
   readonly runs?: string;
   /** Seconds from SIGTERM to the end. */
   readonly grace: number;
+  /** Limits at which the run stops; see budget.ts. */
+  readonly budget?: string;
   /** Address of an MLflow server, and the experiment there. */
   readonly mlflow?: string;
   readonly mlflowExperiment: string;
@@ -129,14 +146,17 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
   const { dir: baseDir } = resolveModel(config.base, options.runs);
   const resumeCommand = `rzero resume ${store.name}${options.runs === undefined ? "" : ` --runs ${options.runs}`}`;
   store.lock();
+  let budget: Budget | undefined;
   const tracker = openTracker(store, options);
   let status: MlflowStatus = "FAILED";
   const ui = options.ui ? startBesideUi(runsRoot(options.runs)) : undefined;
   try {
-    const signal = onInterrupt("stopping after this step; what is finished is saved", {
+    budget = openBudget(options.budget, store);
+    const interrupted = onInterrupt("stopping after this step; what is finished is saved", {
       graceSeconds: options.grace,
       farewell: `what was finished is saved. Go on with: ${resumeCommand}`,
     });
+    const signal = eitherOf(interrupted, budget?.signal);
     const on = (event: RunEvent | ProgressEvent) => {
       printer.show(event);
       if (event.event !== "progress") tracker?.notify();
@@ -151,7 +171,7 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
       maxTokens: store.readMicroBatch() ?? config.engine.maxTokensPerMicroBatch,
       signal,
       attempt: (maxTokensPerMicroBatch) =>
-        withRunEngine(config, { baseDir, runDir: store.dir, maxTokensPerMicroBatch, report }, (engine) =>
+        withRunEngine(config, { baseDir, runDir: store.dir, maxTokensPerMicroBatch, report, budget }, (engine) =>
           runSelfPlay({ config, store, engine, baseDir, on, signal, resumeCommand }),
         ),
       less: (event) => {
@@ -161,12 +181,22 @@ export async function play(store: RunStore, options: PlayOptions): Promise<void>
       },
     });
     status = "FINISHED";
+  } catch (error) {
+    throw budget?.explain(error, resumeCommand) ?? error;
   } finally {
+    budget?.close();
     ui?.close();
     printer.clear();
     await tracker?.close(status);
     store.unlock();
   }
+}
+
+/** Aborts when either does. */
+function eitherOf(first: AbortSignal, second: AbortSignal | undefined): AbortSignal {
+  const controller = new AbortController();
+  for (const signal of [first, second]) signal?.addEventListener("abort", () => controller.abort(), { once: true });
+  return controller.signal;
 }
 
 function openTracker(store: RunStore, { mlflow, mlflowExperiment }: PlayOptions): MlflowTracker | undefined {

@@ -10,6 +10,8 @@ export interface BenchSize {
   readonly characters: number;
 }
 
+/** Name of the phase before the first iteration. */
+export const BASE_EVALUATION = "base evaluation";
 const QUESTION_TOKENS = 100;
 /** Of a byte-pair vocabulary on English and formulas; coarse, and of little weight beside completions. */
 const CHARACTERS_PER_TOKEN = 3;
@@ -23,7 +25,7 @@ export function workOf(config: Config, benches: readonly BenchSize[], context: n
     trainers: config.roles === "shared" ? 1 : 2,
     base: needsBase,
     phases: [
-      ...(benches.length > 0 ? [evaluation(config, benches, context, "base evaluation", lines, 1)] : []),
+      ...(benches.length > 0 ? [evaluation(config, benches, context, BASE_EVALUATION, lines, 1)] : []),
       ...(challenger.train ? [challengerPhase(config, context)] : []),
       curriculum(config, context),
       ...(solver.train ? [solverPhase(config, context)] : []),

@@ -2,7 +2,7 @@
 
 import { z } from "zod";
 import { LORA_TARGETS } from "./defaults.ts";
-import { count, countOrOff, positive } from "./parts.ts";
+import { count, countOrOff, positive, pricing } from "./parts.ts";
 
 /** y = x·Wᵀ + (alpha / rank)·(x·Aᵀ)·Bᵀ; only A and B train. Defaults: PEFT's common choice. */
 const lora = z.strictObject({
@@ -49,6 +49,7 @@ export const localEngine = z.strictObject({
   recompute: z.union([z.boolean(), z.literal("auto")]).default("auto"),
   /** Train low-rank adapters over the frozen base instead of whole models; Challenger, Solver and reference then share its memory. */
   lora: lora.optional(),
+  pricing: pricing.optional(),
 });
 
 /** What a Tinker server trains of a model. Its adapters have alpha 32. */
@@ -99,6 +100,7 @@ export const tinkerEngine = z.strictObject({
   deadlineSeconds: positive.default(6 * 3600),
   /** Without a sign of life for so long the run stops, resumable. */
   patienceSeconds: positive.default(1800),
+  pricing: pricing.optional(),
 });
 
 /** Which engine runs the models. */

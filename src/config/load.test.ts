@@ -6,7 +6,7 @@ import { join } from "node:path";
 import { describe, expect, it } from "vitest";
 import { stringify } from "yaml";
 import { ConfigError } from "../util/errors.ts";
-import { loadConfig, parseConfigText, parseOverride } from "./load.ts";
+import { loadConfig, parseConfigText, parseOverride, recipeNames } from "./load.ts";
 import { PRESETS } from "./presets.ts";
 import { configSchema } from "./schema.ts";
 
@@ -219,7 +219,7 @@ describe("layers: defaults, preset, file, flags", () => {
 });
 
 describe("recipes", () => {
-  it.each(["tiny", "paper-qwen3-4b"])("%s loads, and its resolved form loads to the same", (recipe) => {
+  it.each(recipeNames())("%s loads, and its resolved form loads to the same", (recipe) => {
     const config = loadConfig({ recipe });
     expect(config.name).toBe(recipe);
     expect(parseConfigText(stringify(config), "config.yaml")).toEqual(config);

@@ -81,3 +81,13 @@ export const optimizer = z.strictObject({
   /** Clear the moments at the start of each phase (released: every phase is a new training job). */
   fresh: z.boolean().default(true),
 });
+
+/** US dollars per million tokens, for --plan and --budget; nothing is paid or asked for. */
+export const pricing = z.strictObject({
+  /** Prompt tokens that are read. */
+  prompt: notNegative.default(0),
+  /** Tokens that are sampled. */
+  sample: notNegative.default(0),
+  /** Tokens that are trained on, prompt and completion. */
+  train: notNegative.default(0),
+});

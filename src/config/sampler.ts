@@ -1,17 +1,7 @@
 // The sampler's block of the configuration: servers that answer for frozen roles, and what they cost. Does NOT know the rest (schema.ts).
 
 import { z } from "zod";
-import { count, notNegative, positive } from "./parts.ts";
-
-/** US dollars per million tokens, for the plan and for --budget; nothing is paid or asked for. */
-export const pricing = z.strictObject({
-  /** Prompt tokens that are read. */
-  prompt: notNegative.default(0),
-  /** Tokens that are sampled. */
-  sample: notNegative.default(0),
-  /** Tokens that are trained on, prompt and completion. */
-  train: notNegative.default(0),
-});
+import { count, positive, pricing } from "./parts.ts";
 
 const endpoint = z.strictObject({
   /** Address, with or without /v1. */
@@ -69,6 +59,7 @@ const openaiSampler = z.strictObject({
   patienceSeconds: positive.default(600),
   /** Between two looks at the health and the queue of an endpoint that has work. */
   healthSeconds: positive.default(10),
+  /** What its tokens cost, for --plan and --budget. */
   pricing: pricing.optional(),
 });
 

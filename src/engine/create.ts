@@ -2,6 +2,7 @@
 
 import { availableParallelism } from "node:os";
 import { ConfigError } from "../util/errors.ts";
+import type { Pricing } from "./cost.ts";
 import { bestFormat } from "./local/device/cpu/device.ts";
 import { createLocalEngine } from "./local/engine.ts";
 import type { LoraTarget } from "./local/lora.ts";
@@ -12,6 +13,7 @@ import type { Engine } from "./types.ts";
 /** The local engine's part of a configuration; see config/schema.ts for defaults and ranges. */
 export interface LocalEngineConfig {
   readonly kind: "local";
+  readonly pricing?: Pricing;
   readonly threads?: number | "auto";
   readonly slots?: number;
   readonly maxTokensPerMicroBatch?: number;
@@ -31,6 +33,7 @@ export interface LocalEngineConfig {
 /** The part of a configuration that names Tinker servers. */
 export interface TinkerEngineConfig extends Omit<TinkerEngineOptions, "urls" | "lora" | RunOption> {
   readonly kind: "tinker";
+  readonly pricing?: Pricing;
   readonly url: string | readonly string[];
   readonly lora: Omit<TinkerEngineOptions["lora"], "seed"> & { readonly seed?: number };
 }
@@ -52,12 +55,12 @@ export function answeringFormat({ dtype = "auto", frozenDtype = "same" }: LocalE
 export function createEngine(config: EngineConfig, run: EngineRun = {}): Engine {
   switch (config.kind) {
     case "local": {
-      const { kind: _, lora, ...options } = config;
+      const { kind: _, lora, pricing: __, ...options } = config;
       const threads = config.threads === "auto" || config.threads === undefined ? availableParallelism() : config.threads;
       return createLocalEngine({ ...options, threads, lora: lora && { ...lora, seed: lora.seed ?? 0 } });
     }
     case "tinker": {
-      const { kind: _, url, lora, ...options } = config;
+      const { kind: _, url, lora, pricing: __, ...options } = config;
       const urls = typeof url === "string" ? [url] : url;
       return createTinkerEngine({ ...options, ...run, urls, lora: { ...lora, seed: lora.seed ?? 0 } });
     }

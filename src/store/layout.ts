@@ -43,6 +43,8 @@ export interface RunLayout {
   readonly done: string;
   /** What resuming must know of the machine: the size of micro-batches after a lack of memory. */
   readonly engine: string;
+  /** What the run has spent, where it has a budget: tokens and seconds over all its resumptions. */
+  readonly spent: string;
   /** How far the phase in progress is (progress.ts); only while the run goes. */
   readonly progress: string;
   /** Each iteration's Solver on each iteration's questions, where it was measured. */
@@ -63,6 +65,7 @@ export function runLayout(root: string, name: string): RunLayout {
     events: join(dir, "events.jsonl"),
     done: join(dir, "done.json"),
     engine: join(dir, "engine.json"),
+    spent: join(dir, "spent.json"),
     progress: join(dir, "progress.json"),
     matrix: join(dir, "matrix.json"),
     tracking: join(dir, "mlflow.json"),

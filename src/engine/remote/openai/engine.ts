@@ -9,6 +9,7 @@ import { join, resolve } from "node:path";
 import { systemClock } from "../../../util/clock.ts";
 import { ConfigError, EngineError, errorText } from "../../../util/errors.ts";
 import { keepSecret } from "../../../util/secrets.ts";
+import type { Spend } from "../../metered.ts";
 import type { Engine, Snapshot, SnapshotOptions, Tokenizer, Trainer } from "../../types.ts";
 import { Endpoint, type EndpointReport, type EndpointTarget } from "./endpoint.ts";
 import { EndpointPool, type PoolOptions } from "./pool.ts";
@@ -42,6 +43,8 @@ export interface SampledEngineOptions {
   readonly env: NodeJS.ProcessEnv;
   /** One line for people: an endpoint goes or comes back. */
   readonly say: (line: string) => void;
+  /** Told of the tokens that servers read and sample. */
+  readonly spend?: Spend;
 }
 
 /** Snapshots in the shared directory that servers may still be asked for. */
@@ -195,7 +198,7 @@ export class SampledEngine implements Engine {
 
   /** Answers from the pool; scores, which only the guard wants, from the engine that trains. */
   #snapshot(dir: string, weights: Weights): Snapshot {
-    const sampler = new PoolSampler(this.#pool, weights, this.#config.samplesPerRequest);
+    const sampler = new PoolSampler(this.#pool, weights, this.#config.samplesPerRequest, this.#options.spend);
     let scorer: Promise<Snapshot> | undefined;
     let disposed = false;
     const expectOpen = () => {

@@ -2,6 +2,7 @@
 // depends on (seed, prompt, sample index) alone, as the contract says; other servers promise no such thing, and the seeds they get make
 // it likely at best.
 
+import type { Spend } from "../../metered.ts";
 import type { Completion, Progress, Prompt, Sampler, SamplingParams } from "../../types.ts";
 import type { EndpointPool } from "./pool.ts";
 import type { Weights } from "./weights.ts";
@@ -14,11 +15,13 @@ export class PoolSampler implements Sampler {
   readonly #pool: EndpointPool;
   readonly #weights: Weights;
   readonly #samplesPerRequest: number;
+  readonly #spend: Spend;
 
-  constructor(pool: EndpointPool, weights: Weights, samplesPerRequest: number) {
+  constructor(pool: EndpointPool, weights: Weights, samplesPerRequest: number, spend: Spend = () => {}) {
     this.#pool = pool;
     this.#weights = weights;
     this.#samplesPerRequest = samplesPerRequest;
+    this.#spend = spend;
   }
 
   async sample(prompts: readonly Prompt[], params: SamplingParams, on?: Progress): Promise<Completion[][]> {
@@ -36,10 +39,12 @@ export class PoolSampler implements Sampler {
     const total = prompts.length * params.n;
     const take = (index: number, completions: readonly Completion[]) => {
       const { prompt, at } = pieces[index];
+      const before = tokens;
       completions.forEach((completion, k) => {
         found[prompt][at + k] = completion;
         tokens += completion.tokens.length;
       });
+      this.#spend({ prompt: prompts[prompt].tokens.length, sample: tokens - before, train: 0 });
       done += completions.length;
       on?.(done, total, tokens);
     };
