@@ -311,7 +311,7 @@ function checkTogether(config: Config, context: z.RefinementCtx): void {
       ["challenger", "questionsPerStep"],
       `expected a multiple of challenger.groupSize (${challenger.groupSize}) for each of the ${variants} different prompts`,
     );
-  if (config.sampler?.update === "vllm-lora" && config.engine.lora === undefined)
+  if (config.sampler?.update === "vllm-lora" && !config.engine.lora?.rank)
     complain(["sampler", "update"], "expected sglang-disk or none without engine.lora, whose adapters are what vllm-lora sends");
   if (evaluation.referenceLines && evaluation.forcedPrefix === undefined)
     complain(["evaluation", "referenceLines"], "expected evaluation.forcedPrefix beside it (for example <think>)");
