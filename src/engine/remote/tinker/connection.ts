@@ -2,6 +2,7 @@
 // there. The key goes into a header and nowhere else. Knows no model and no session.
 
 import { randomUUID } from "node:crypto";
+import { setMaxListeners } from "node:events";
 import type { z } from "zod";
 import { futureFailure, futureReply, parseValue } from "../../../tinker-wire/messages.ts";
 import { API_PREFIX, type Codec, KEY_HEADER, MAX_BODY_BYTES, MEDIA_TYPES } from "../../../tinker-wire/protocol.ts";
@@ -63,6 +64,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.options = options;
+    setMaxListeners(0, this.#abort.signal); // one per request under way
     this.#contact = options.clock.now();
   }
 
