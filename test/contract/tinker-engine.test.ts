@@ -119,16 +119,6 @@ describe("against our own server", () => {
     expect(journal).not.toContain(KEY);
   });
 
-  it("and where each loss of a token applies the gradient", async () => {
-    for (const loss of ["importance_sampling", "ppo"] as const) {
-      const engine = tinker({ loss, reduction: "sum" });
-      const { told } = (await train(engine, join(scratch, loss))) as { told: number[] };
-      const { told: plain } = results.get(0) as { told: number[] };
-      expect(told[0]).toBe(plain[0]);
-      expect(told[2]).toBeCloseTo(plain[2], 5);
-      await engine.dispose();
-    }
-  });
 });
 
 describe("a policy whose model is lost", () => {

@@ -18,10 +18,10 @@ import {
   type Reduction,
 } from "./passes.ts";
 import { RequestJournal } from "./request-journal.ts";
+import { optimBody, passRequest } from "./requests.ts";
 import { TinkerError } from "./retry.ts";
 import type { Server } from "./server.ts";
 import { sampleOnce } from "./snapshot.ts";
-import { optimBody, passRequest } from "./trainer.ts";
 
 /** What the configuration leaves open. */
 export interface ProbeWishes {

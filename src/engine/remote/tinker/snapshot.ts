@@ -10,9 +10,9 @@ import { checkSamplingParams } from "../../local/sampling.ts";
 import { StopRules } from "../../local/stop-rules.ts";
 import type { Completion, Datum, Progress, Prompt, SamplingParams, Snapshot } from "../../types.ts";
 import type { EngineParts } from "./engine.ts";
+import { fillLogprobs } from "./requests.ts";
 import { isLost, TinkerError } from "./retry.ts";
 import type { Server } from "./server.ts";
-import { fillLogprobs } from "./trainer.ts";
 
 /** Completions of one request; more are asked for in several. */
 const SAMPLES_PER_REQUEST = 64;

@@ -4,13 +4,7 @@
 import { join } from "node:path";
 import { parseValue, savedResult } from "../../../tinker-wire/messages.ts";
 import { APPLIED_METRIC, type Codec, GRAD_NORM_METRIC } from "../../../tinker-wire/protocol.ts";
-import {
-  encodeForwardBackward,
-  type ForwardBackwardRequest,
-  parseMetrics,
-  type WireDatum,
-} from "../../../tinker-wire/training.ts";
-import { encodeForwardBackwardProto } from "../../../tinker-wire/training-protobuf.ts";
+import { parseMetrics, type WireDatum } from "../../../tinker-wire/training.ts";
 import { EngineError } from "../../../util/errors.ts";
 import { packMicroBatches } from "../../local/packed-batch.ts";
 import type {
@@ -24,13 +18,14 @@ import type {
   StepStats,
   Trainer,
 } from "../../types.ts";
-import { type Body, jsonBody } from "./connection.ts";
+import { jsonBody } from "./connection.ts";
 import type { EngineParts } from "./engine.ts";
 import { exportArchive } from "./export.ts";
 import { decodePass, jsonResult, type MakeBody, type ModelBase, type RemoteModel } from "./model.ts";
 import { forwardDatum, type GradientForm, gradientData } from "./passes.ts";
 import { allOf, type Change, type History, Policy } from "./policy.ts";
 import { RequestJournal } from "./request-journal.ts";
+import { fillLogprobs, optimBody, passRequest } from "./requests.ts";
 import { readSavedState, writeSavedState } from "./saved-state.ts";
 import type { Server } from "./server.ts";
 import { TinkerSnapshot } from "./snapshot.ts";
@@ -265,48 +260,6 @@ export class TinkerTrainer implements Trainer {
       await policy.release();
     }
   }
-}
-
-/** A forward or forward_backward in a codec. In JSON the path says which, in protobuf the message. */
-export function passRequest(
-  codec: Codec,
-  data: readonly WireDatum[],
-  lossFn: string,
-  forwardOnly: boolean,
-): { path: string; make: MakeBody } {
-  const request = (modelId: string, seqId: number): ForwardBackwardRequest => ({ modelId, seqId, data, lossFn, forwardOnly });
-  if (codec === "protobuf")
-    return {
-      path: "/forward_backward",
-      make: (id, seq): Body => ({ content: encodeForwardBackwardProto(request(id, seq)), codec }),
-    };
-  return {
-    path: forwardOnly ? "/forward" : "/forward_backward",
-    make: (id, seq): Body => ({ content: encodeForwardBackward(request(id, seq)), codec }),
-  };
-}
-
-/** Copies the logprobs where there are weights. Errors: EngineError when there are not as many as targets. */
-export function fillLogprobs(out: Float32Array, logprobs: ArrayLike<number> | undefined, weights: Float32Array): void {
-  if (logprobs?.length !== weights.length)
-    throw new EngineError(`/forward: expected ${weights.length} logprobs, got ${logprobs?.length ?? "none"}.`);
-  for (let t = 0; t < weights.length; t++) if (weights[t] !== 0) out[t] = logprobs[t];
-}
-
-/** A body of /optim_step; `exact` where the server takes the bound of the norm. */
-export function optimBody(params: AdamWParams, exact: boolean): MakeBody {
-  const { learningRate, beta1, beta2, epsilon, weightDecay, clipNorm, skipAbove } = params;
-  const bound = exact && skipAbove !== undefined ? { skip_above: Math.min(skipAbove, Number.MAX_VALUE) } : {};
-  const adam_params = {
-    learning_rate: learningRate,
-    beta1,
-    beta2,
-    eps: epsilon,
-    weight_decay: weightDecay,
-    grad_clip_norm: clipNorm,
-    ...bound,
-  };
-  return (model_id, seq_id) => jsonBody({ model_id, seq_id, adam_params, type: "optim_step" });
 }
 
 /** The norm is 0 where a server tells none. */
