@@ -32,7 +32,8 @@ export class FaultyProxy {
     this.#every = every;
     this.#seed = seed;
     this.url = `http://127.0.0.1:${(server.address() as AddressInfo).port}`;
-    server.on("request", (incoming, outgoing) => void this.#handle(incoming, outgoing));
+    // A server that is gone is a cut connection to its client.
+    server.on("request", (incoming, outgoing) => this.#handle(incoming, outgoing).catch(() => outgoing.destroy()));
   }
 
   async close(): Promise<void> {

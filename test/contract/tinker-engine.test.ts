@@ -118,7 +118,6 @@ describe("against our own server", () => {
     const journal = readFileSync(join(runDir, "tinker", "requests.jsonl"), "utf8");
     expect(journal).not.toContain(KEY);
   });
-
 });
 
 describe("a policy whose model is lost", () => {
