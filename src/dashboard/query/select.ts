@@ -2,6 +2,7 @@
 // windows after them. Knows the tables, no lines.
 
 import { LABELS, type QuestionQuery, type SORTS } from "../api-questions.ts";
+import { idRange } from "../index/schema.ts";
 import type { SqlDatabase, SqlValue } from "../index/sqlite.ts";
 
 interface Selection {
@@ -35,7 +36,9 @@ function selectionOf(query: QuestionQuery, runs: readonly number[] | undefined):
     values.push(...given);
   };
   const within = (column: string, list: readonly SqlValue[]) => add(`${column} IN (${list.map(() => "?").join(",")})`, ...list);
-  if (runs !== undefined) within("run", runs);
+  // Ranges of the numbers, so that one run's table never walks over the others.
+  if (runs !== undefined)
+    add(`(${["0", ...runs.map(() => "(id >= ? AND id < ?)")].join(" OR ")})`, ...runs.flatMap((run) => idRange(run)));
   if (query.iteration?.length) within("iteration", query.iteration);
   if (query.source !== undefined) add("source = ?", query.source === "pool" ? 0 : 1);
   if (query.verdict?.length)

@@ -17,6 +17,10 @@ export type ReadAnswer =
   | { readonly number: number; readonly answer: unknown }
   | { readonly number: number; readonly problem: string; readonly damaged: boolean };
 
+/** Work for a next window is done when nobody asks anything; that window can do without, a little slower. */
+const IDLE_MS = 100;
+let later: NodeJS.Timeout | undefined;
+
 const database = openDatabase(workerData as string);
 const reader = new IndexReader(database);
 
@@ -25,8 +29,8 @@ parentPort?.on("message", ({ number, question }: AskedQuestion) => {
   try {
     const { answer, after } = reader.answer(question);
     say({ number, answer });
-    // Only when no other question waits: this one's next window can do without, a little slower.
-    if (after) setTimeout(() => quietly(after), 0);
+    clearTimeout(later);
+    if (after) later = setTimeout(() => quietly(after), IDLE_MS);
   } catch (error) {
     say({ number, problem: errorText(error), damaged: isDamage(error) });
   }
