@@ -10,6 +10,7 @@ import { openRun } from "../store/runs.ts";
 import { formatDuration, formatPercent, formatTable } from "../util/format.ts";
 import { embeddedFile, withBenchmarks } from "./benchmark-options.ts";
 import { showContamination } from "./contamination.ts";
+import { showMatrix } from "./matrix.ts";
 import { wholeNumber } from "./options.ts";
 import { print, printJson } from "./output.ts";
 import { showVerification } from "./verify.ts";
@@ -21,6 +22,9 @@ interface InspectOptions {
   benchDir?: string;
   ngram: number;
   top: number;
+  matrix?: boolean;
+  questions: number;
+  samples: number;
   json?: boolean;
 }
 
@@ -34,6 +38,9 @@ export function inspectCommand(): Command {
     .option("--bench-dir <dir>", "with --contamination: directory of benchmark files as downloaded; nothing is fetched")
     .option("--ngram <words>", "with --contamination: words of a gram", wholeNumber(1), 8)
     .option("--top <count>", "with --contamination: pairs to show", wholeNumber(0), 10)
+    .option("--matrix", "ask every iteration's Solver the questions of every iteration, and keep what comes out in the run")
+    .option("--questions <count>", "with --matrix: questions of each iteration", wholeNumber(1), 100)
+    .option("--samples <count>", "with --matrix: answers to each", wholeNumber(1), 4)
     .option("--json", "print one JSON document")
     .addHelpText("after", "\nExamples:\n  rzero inspect tiny-001\n  rzero inspect tiny-001 --contamination math-500")
     .action(inspect);
@@ -55,6 +62,10 @@ async function inspect(name: string, options: InspectOptions): Promise<void> {
         json: options.json,
       }),
     );
+    return;
+  }
+  if (options.matrix) {
+    await showMatrix(run, options);
     return;
   }
   if (options.json) {

@@ -131,7 +131,11 @@ export async function answerMore(
 }
 
 /** The vote on one question's completions, and on those of `before` if there are some. */
-export function tally({ config }: LoopContext, completions: readonly Completion[], before?: AnsweredQuestion): AnsweredQuestion {
+export function tally(
+  { config }: Pick<LoopContext, "config">,
+  completions: readonly Completion[],
+  before?: AnsweredQuestion,
+): AnsweredQuestion {
   const { missing, truncated, equivalence: policy } = config.votes;
   const { kind } = config.domain.answer;
   const answers = [...(before?.answers ?? []), ...completions.map(({ text }) => answerOfKind(extractBoxed(text), kind))];

@@ -1,5 +1,6 @@
 // The dashboard's server over real HTTP: what it answers, whom it refuses, streams that go on where they were, and an index that mends.
 
+import { spawn } from "node:child_process";
 import { appendFileSync, existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
 import { get, type IncomingMessage, request } from "node:http";
 import { tmpdir } from "node:os";
@@ -9,6 +10,7 @@ import { afterAll, beforeAll, describe, expect, it } from "vitest";
 import { type Comparison, type CurveSet, ROUTES, type RunDetail, type Runs } from "../../src/dashboard/api.ts";
 import { type QuestionPage, questionSearch } from "../../src/dashboard/api-questions.ts";
 import { type Dashboard, serveDashboard } from "../../src/dashboard/server.ts";
+import { packageRoot } from "../../src/util/package-root.ts";
 import { expected, trueQuestions, writeSmallRun } from "./fixture.ts";
 
 const root = mkdtempSync(join(tmpdir(), "rzero-dashboard-"));
@@ -298,5 +300,41 @@ describe("the index", () => {
     const after = await json<QuestionPage>(questionSearch({ run: ["one"], limit: 3 }));
     expect(after.total).toBe(before.total);
     expect(after.rows.map(({ id }) => id)).toEqual(before.rows.map(({ id }) => id));
+  });
+});
+
+describe("rzero ui", () => {
+  const main = join(packageRoot, "dist", "cli", "main.js");
+  const start = (...more: string[]) => {
+    const child = spawn(process.execPath, [main, "ui", "--runs", root, "--port", "0", "--json", ...more], { stdio: "pipe" });
+    const ended = new Promise<number | null>((resolve) => child.on("exit", resolve));
+    const url = new Promise<string>((resolve) => child.stdout.once("data", (line) => resolve(JSON.parse(String(line)).url)));
+    return { child, ended, url };
+  };
+
+  it("serves until it is stopped", async () => {
+    const { child, ended, url } = start();
+    const { runs } = (await (await fetch(`${await url}${ROUTES.runs}`)).json()) as Runs;
+    expect(runs.map(({ name }) => name)).toContain("one");
+    child.kill("SIGINT");
+    expect(await ended).toBe(0);
+  });
+
+  it("beside a run, ends with it", async () => {
+    const { child, ended, url } = start("--beside");
+    expect(await url).toMatch(/^http:\/\/127\.0\.0\.1:\d+$/);
+    child.stdin.end();
+    expect(await ended).toBe(0);
+  });
+
+  it("says what is wrong with a port", async () => {
+    const { port } = new URL(dashboard.url);
+    const child = spawn(process.execPath, [main, "ui", "--runs", root, "--port", port], { stdio: "pipe" });
+    let said = "";
+    child.stderr.on("data", (text) => {
+      said += text;
+    });
+    expect(await new Promise((resolve) => child.on("exit", resolve))).toBe(2);
+    expect(said).toContain(`got ${port} (EADDRINUSE)`);
   });
 });
