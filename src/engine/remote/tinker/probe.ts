@@ -49,7 +49,8 @@ const SEQUENCES: readonly Datum[] = [
 const GRADIENT = SEQUENCES.map(({ weights }) => weights.map((weight, t) => weight * (t % 3 === 0 ? -0.5 : 1)));
 /** What makes every token likelier. */
 const LIKELIER = SEQUENCES.map(({ weights }) => weights.map((weight) => -weight));
-const UPDATE: AdamWParams = { learningRate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-8, weightDecay: 0, clipNorm: 0 };
+/** ε is above what rounding leaves of a cancelled gradient, which AdamW would make a step of, and below a real gradient. */
+const UPDATE: AdamWParams = { learningRate: 1e-3, beta1: 0.9, beta2: 0.95, epsilon: 1e-6, weightDecay: 0, clipNorm: 0 };
 /** Share of a real update that rounding may leave of a cancelled one. */
 const LEFT_OVER = 0.2;
 
