@@ -38,7 +38,10 @@ export type Checkpoint = CheckpointRef & z.output<typeof metaSchema>;
 const NAME = /^[A-Za-z0-9_-][A-Za-z0-9_.-]{0,254}$/;
 const CONTENT = "content";
 const META = "checkpoint.json";
+/** Ephemeral ones: at most so many, and less bytes than this unless they are few. */
 const KEPT_EPHEMERAL = 32;
+const LEAST_EPHEMERAL = 6;
+const EPHEMERAL_BYTES = 8 * 2 ** 30;
 const MOST_META_BYTES = 65_536;
 
 /** Errors: Problem 422 for a name that cannot be one of a file. */
@@ -169,8 +172,12 @@ export class CheckpointStore {
     const at = this.#ephemeral.indexOf(newest);
     if (at >= 0) this.#ephemeral.splice(at, 1);
     this.#ephemeral.push(newest);
-    const old = this.#ephemeral.slice(0, Math.max(0, this.#ephemeral.length - KEPT_EPHEMERAL));
-    return old.map((path) => this.remove(parseTinkerPath(path)));
+    const sizes = this.#ephemeral.map((path) => this.#known.get(path)?.bytes ?? 0);
+    let bytes = sizes.reduce((sum, size) => sum + size, 0);
+    let surplus = 0;
+    for (let left = sizes.length; left > KEPT_EPHEMERAL || (left > LEAST_EPHEMERAL && bytes > EPHEMERAL_BYTES); left--)
+      bytes -= sizes[surplus++];
+    return this.#ephemeral.slice(0, surplus).map((path) => this.remove(parseTinkerPath(path)));
   }
 
   #read(modelId: string, kind: CheckpointKind): void {
