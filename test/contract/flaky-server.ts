@@ -38,6 +38,7 @@ export class FlakyServer {
   readonly keys = new Set<string>();
   #server: Server | undefined;
   #port = 0;
+  #ill = false;
 
   constructor(upstream: string) {
     this.upstream = upstream;
@@ -56,6 +57,11 @@ export class FlakyServer {
     return this;
   }
 
+  /** Says of itself that it cannot. */
+  unhealthy(): void {
+    this.#ill = true;
+  }
+
   /** Cuts every connection and listens no more. */
   die(): void {
     this.#server?.close();
@@ -70,6 +76,11 @@ export class FlakyServer {
     const isCompletion = request.url === "/v1/completions";
     if (isCompletion) this.onRequest(++this.requests);
     const { behaviour } = this;
+    if (this.#ill && request.url === "/health") {
+      response.writeHead(500);
+      response.end();
+      return;
+    }
     if (isCompletion && behaviour.kind === "silent") return;
     if (isCompletion && behaviour.kind === "cut") {
       response.writeHead(200, { "content-length": "1000" });

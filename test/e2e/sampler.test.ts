@@ -162,7 +162,7 @@ function textOf(dir: string): string {
 
 describe("a run with frozen roles on eight servers", () => {
   it("has the bytes of a run without, while two die and one answers garbage", async () => {
-    const base = configWith("iterations=2");
+    const base = configWith("iterations=1");
     const drawn = { completions: 0, tokens: 0 };
     await play(base, "alone", drawn);
     const flaky = await Promise.all(Array.from({ length: 8 }, async () => new FlakyServer((await serve()).url).start()));
@@ -173,7 +173,7 @@ describe("a run with frozen roles on eight servers", () => {
       flaky[7].behaviour = { kind: "changed", change: (answer) => answer.choices[0].token_ids.push(3) && answer };
     };
     const urls = flaky.map(({ url }) => url);
-    const said = await play(configWith("iterations=2", samplerOf("sglang-disk", urls)), "pooled");
+    const said = await play(configWith("iterations=1", samplerOf("sglang-disk", urls)), "pooled");
     for (const one of flaky) one.die();
 
     const expected = produced("alone");
@@ -228,6 +228,22 @@ describe("what is wrong with a server", () => {
     double.die();
     const runs = join(root, "runs");
     expect(existsSync(runs) ? readdirSync(runs) : []).toEqual([]);
+  });
+
+  it("in the middle of a run shows no key either, in no output and no file, whatever the server says", async () => {
+    const double = await new FlakyServer((await serve()).url).start();
+    double.onRequest = (count) => {
+      if (count > 5) double.behaviour = { kind: "status", status: 403 };
+    };
+    const { status, output } = await rzero(
+      { kind: "openai", endpoints: [{ url: double.url, apiKeyEnv: "POOL_KEY" }] },
+      { POOL_KEY: KEY },
+    );
+    double.die();
+    expect(output).toContain("HTTP 403: no: Bearer [secret]");
+    expect(status).toBe(1);
+    expect(output + textOf(join(root, "runs"))).not.toContain(KEY);
+    expect(textOf(join(root, "runs"))).toContain("POOL_KEY");
   });
 
   it.each([

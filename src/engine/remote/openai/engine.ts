@@ -159,6 +159,7 @@ export class SampledEngine implements Engine {
       this.#options.say(
         `${completions} completions came as text and were tokenised here; ${otherLength} of them have another number of tokens than their server counted`,
       );
+    this.#pool.close();
     for (const snapshot of this.#published.splice(0)) await this.#retract(snapshot);
     await this.#engine.dispose();
   }

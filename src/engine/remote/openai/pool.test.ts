@@ -1,7 +1,9 @@
 // The pool in front of real servers of one tiny model, some of them behind a double that misbehaves. The engine's worker is the compiled
 // one in dist/.
 
-import { readFileSync } from "node:fs";
+import { mkdtempSync, readFileSync } from "node:fs";
+import { tmpdir } from "node:os";
+import { join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, afterEach, beforeAll, describe, expect, it } from "vitest";
 import { samplingParams } from "../../../../test/contract/engine-contract.ts";
@@ -17,7 +19,7 @@ import { Endpoint, type EndpointTarget } from "./endpoint.ts";
 import { EndpointPool, type PoolOptions } from "./pool.ts";
 import { probe } from "./probe.ts";
 import { PoolSampler } from "./sampler.ts";
-import { ownWeights } from "./weights.ts";
+import { modelWeights, ownWeights } from "./weights.ts";
 
 const dir = fileURLToPath(new URL("../../../../test/golden/tiny-qwen3/", import.meta.url));
 const KEY = "sekret-of-the-pool";
@@ -139,6 +141,15 @@ describe("a pool of eight endpoints", () => {
     expect(pool.endpoints[0].report().failures).toBeGreaterThan(0);
   });
 
+  it("finds out that a server has died with requests in its hands", async () => {
+    const hung = await double();
+    const { pool, sampler } = await poolOf([hung.url, server.url], { healthMs: 30 });
+    hung.behaviour = { kind: "silent" };
+    hung.onRequest = (count) => count === 3 && setTimeout(() => hung.unhealthy(), 20);
+    expect(bits(await sampler.sample(prompts, params))).toEqual(bits(await snapshot.sample(prompts, params)));
+    expect(pool.endpoints[0].report()).toMatchObject({ completions: 0, reason: "health: HTTP 500" });
+  });
+
   it("slows down where a server says 429 and loses nothing", async () => {
     const [slow, quick] = [await double(), await double()];
     const { pool, sampler } = await poolOf([slow.url, quick.url]);
@@ -160,6 +171,36 @@ describe("a pool of eight endpoints", () => {
     expect(bits(a)).toEqual(bits(await snapshot.sample(prompts, params)));
     expect(bits(b)).toEqual(bits(await snapshot.sample(prompts, other)));
   });
+});
+
+it("gives a server its weights again when it was started anew between two calls", async () => {
+  const snapshots = mkdtempSync(join(tmpdir(), "rzero-pool-"));
+  const loads: string[] = [];
+  const live = await snapshot.openLive!({ reportMs: 1 });
+  const model = { live, tokenizer, names: ["tiny"], maxQueue: 64 };
+  const source = {
+    root: snapshots,
+    base: dir,
+    open: async (path: string) => {
+      loads.push(path);
+      return { live, dispose: async () => {} };
+    },
+  };
+  const options = { port: 0, apiKey: KEY };
+  const first = await serveOpenAI(model, options, source);
+  const { sampler, pool } = await poolOf([first.url]);
+  const weights = modelWeights("rzero-w", dir);
+  const replaced = new PoolSampler(pool, weights, 2);
+  const few = prompts.slice(0, 2);
+  await replaced.sample(few, params);
+  await replaced.sample(few, params);
+  expect(loads).toHaveLength(1);
+  await first.close(0);
+  const second = await serveOpenAI(model, { ...options, port: first.port }, source);
+  expect(bits(await replaced.sample(few, params))).toEqual(bits(await snapshot.sample(few, params)));
+  expect(loads).toHaveLength(2);
+  await expect(sampler.sample(few, params)).resolves.toHaveLength(2);
+  await second.close(0);
 });
 
 describe("garbage", () => {
@@ -216,6 +257,17 @@ describe("when nothing is left", () => {
     expect(bits(await sampler.sample(prompts, params))).toEqual(bits(await snapshot.sample(prompts, params)));
     expect(pool.endpoints[0].report()).toMatchObject({ state: expect.not.stringMatching("up"), completions: 0 });
   });
+});
+
+it("closed, gives up what is under way at once", async () => {
+  const silent = await double();
+  const { sampler, pool } = await poolOf([silent.url]);
+  silent.behaviour = { kind: "silent" };
+  const call = sampler.sample(prompts, params);
+  while (silent.requests < 5) await new Promise((resolve) => setTimeout(resolve, 2));
+  pool.close();
+  await expect(call).rejects.toThrow("got closed");
+  while (pool.endpoints[0].inFlight > 0) await new Promise((resolve) => setTimeout(resolve, 2));
 });
 
 describe("the probe", () => {

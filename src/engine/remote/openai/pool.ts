@@ -62,7 +62,7 @@ export class EndpointPool {
   readonly #options: PoolOptions;
   readonly #clients = new Map<Endpoint, ServerClient>();
   #queue: Unit[] = [];
-  #open = 0;
+  readonly #runs = new Set<Run>();
   #lastUp: number;
   #wake = new AbortController();
   #wakesAt = Number.POSITIVE_INFINITY;
@@ -86,7 +86,9 @@ export class EndpointPool {
       draws.forEach((draw, index) => {
         this.#queue.push({ draw, run, take: (found) => take(index, found), avoid: new Set(), refusedBy: new Set() });
       });
-      this.#open++;
+      this.#runs.add(run);
+      // A server that was started anew between two calls has its old weights again, and nothing else would tell.
+      if (weights.exclusive) for (const endpoint of this.endpoints) if (endpoint.inFlight === 0) endpoint.weights.clear();
       this.#lastUp = this.#options.clock.now();
       void this.#watch();
       this.#pump();
@@ -104,9 +106,16 @@ export class EndpointPool {
     );
   }
 
+  /** Ends what is under way: nothing keeps the process alive after it. */
+  close(): void {
+    for (const run of [...this.#runs]) this.#fail(run, new EngineError("sampler: expected to be asked while open, got closed."));
+    for (const endpoint of this.endpoints) endpoint.controller.abort();
+    this.#sleep();
+  }
+
   /** Gives out work while there is room, and comes back when something changes. */
   #pump(): void {
-    for (const endpoint of this.endpoints) if (endpoint.isDue && this.#open > 0) void this.#lookAgain(endpoint);
+    for (const endpoint of this.endpoints) if (endpoint.isDue && this.#runs.size > 0) void this.#lookAgain(endpoint);
     while (this.#queue.length > 0) {
       const [unit] = this.#queue;
       if (unit.run.ended) {
@@ -116,7 +125,7 @@ export class EndpointPool {
       const endpoint = this.#choose(unit);
       if (endpoint === undefined) break;
       this.#queue.shift();
-      void this.#do(unit, endpoint);
+      this.#do(unit, endpoint).catch((error) => this.#fail(unit.run, error));
     }
     this.#giveUp();
     this.#sleep();
@@ -150,7 +159,9 @@ export class EndpointPool {
     };
     const sentAt = clock.now();
     endpoint.sent();
-    const context = { facts, model: unit.run.weights.modelAt(facts), ...needs, retokenised };
+    const { weights } = unit.run;
+    const version = weights.exclusive ? weights.name : undefined;
+    const context = { facts, model: weights.modelAt(facts), version, ...needs, retokenised };
     const outcome = await this.#client(endpoint).draw(unit.draw, shape, context, {
       deadlineMs: requestMs,
       signal: controller.signal,
@@ -221,7 +232,8 @@ export class EndpointPool {
 
   #end(run: Run): void {
     run.ended = true;
-    if (--this.#open === 0) this.#idle.abort();
+    this.#runs.delete(run);
+    if (this.#runs.size === 0) this.#idle.abort();
   }
 
   async #load(endpoint: Endpoint, weights: Weights): Promise<void> {
@@ -258,7 +270,7 @@ export class EndpointPool {
 
   /** Ends all work when no endpoint can do it any more, or none has been up for too long. */
   #giveUp(): void {
-    if (this.#open === 0) return;
+    if (this.#runs.size === 0) return;
     const { clock, patienceMs } = this.#options;
     const [first] = this.#queue;
     if (this.endpoints.some((one) => one.state === "up" && !first?.refusedBy.has(one))) this.#lastUp = clock.now();
@@ -276,7 +288,7 @@ export class EndpointPool {
   #sleep(): void {
     const { clock, patienceMs } = this.#options;
     const times = this.endpoints.flatMap(({ wakesAt }) => wakesAt ?? []);
-    const at = this.#open === 0 ? Number.POSITIVE_INFINITY : Math.min(...times, this.#lastUp + patienceMs);
+    const at = this.#runs.size === 0 ? Number.POSITIVE_INFINITY : Math.min(...times, this.#lastUp + patienceMs);
     if (at === this.#wakesAt) return;
     this.#wake.abort();
     this.#wakesAt = at;
@@ -295,7 +307,7 @@ export class EndpointPool {
     if (this.#watching) return;
     this.#watching = true;
     const { clock, healthMs } = this.#options;
-    while (this.#open > 0) {
+    while (this.#runs.size > 0) {
       if (this.#idle.signal.aborted) this.#idle = new AbortController();
       await clock.sleep(healthMs, this.#idle.signal);
       const working = this.endpoints.filter(({ state, inFlight }) => state === "up" && inFlight > 0);

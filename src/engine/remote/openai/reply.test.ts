@@ -113,6 +113,8 @@ describe("SGLang", () => {
       { tokens: [72, 10], logprobs: [-1, -2], text: "H", stopReason: "stop" },
       { tokens: [73, 74, 75], logprobs: [-1, -1, -1], text: "IJK", stopReason: "length" },
     ]);
+    const stale = { ...context("sglang"), version: "w" };
+    expect(() => readReply(reply, draw, shapeOf(draw)!, stale)).toThrow(/weight_version: expected w, got "v"/);
     const aborted = [reply[0], item([[-1, 73, null]], "abort")];
     expect(() => readReply(aborted, draw, shapeOf(draw)!, context("sglang"))).toThrow(GarbageError);
   });

@@ -15,6 +15,8 @@ export interface ReplyContext {
   readonly facts: ServerFacts;
   /** The name that was asked for. */
   readonly model: string;
+  /** Version of the weights, where answers may tell it. */
+  readonly version?: string;
   readonly tokenizer: Pick<Tokenizer, "encode" | "decode">;
   /** Token ids are below it: of the model, which may have more than its tokenizer. */
   readonly vocabSize: number;
@@ -78,6 +80,8 @@ function fromGenerate(value: unknown, draw: Draw, shape: DrawShape, context: Rep
   const items = Array.isArray(value) ? value : [value];
   return listOf(items, draw.n, "answer").map((item, at) => {
     const meta = fieldsOf(fieldsOf(item, `answer[${at}]`).meta_info, "meta_info");
+    if (context.version !== undefined && typeof meta.weight_version === "string" && meta.weight_version !== context.version)
+      throw wrong("weight_version", context.version, meta.weight_version);
     const pairs = pairsOf(meta.output_token_logprobs, "output_token_logprobs");
     const tokens = tokensOf(
       pairs.map(([, token]) => token),

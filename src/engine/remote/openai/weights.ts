@@ -57,13 +57,19 @@ export function modelWeights(name: string, dir: string): Weights {
     exclusive: true,
     modelAt: (facts) => facts.model,
     load: async (client) => {
+      if ((await versionOf(client)) === name) return;
       await client.load("/update_weights_from_disk", { model_path: dir, weight_version: name, flush_cache: true });
-      const reply = await client.get("/get_model_info");
-      const version = reply.status === 200 ? asObject(reply)?.weight_version : undefined;
+      const version = await versionOf(client);
       if (version === undefined || version === name) return;
       throw new EngineError(`${client.target.url}: expected weights ${name} after loading, got ${preview(version)}.`);
     },
   };
+}
+
+/** Version of the weights that a server has; undefined where it does not tell. */
+async function versionOf(client: ServerClient): Promise<unknown> {
+  const reply = await client.get("/get_model_info");
+  return reply.status === 200 ? asObject(reply)?.weight_version : undefined;
 }
 
 async function hasModel(client: ServerClient, name: string): Promise<boolean> {
