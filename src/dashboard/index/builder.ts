@@ -2,7 +2,7 @@
 // own small transaction's matter, so a killed builder goes on from where it was. Knows no thread.
 
 import { rmSync } from "node:fs";
-import { type IndexedFile, Ingest, readTruths } from "./ingest.ts";
+import { type IndexedFile, Ingest, NO_TRUTHS, readTruths } from "./ingest.ts";
 import { LineFiles } from "./lines.ts";
 import { type FoundFile, phaseDirOf, RunScan, runsIn } from "./scan.ts";
 import { INDEX_FORMAT, idRange, MOST_RUNS, TABLES } from "./schema.ts";
@@ -130,7 +130,7 @@ export class IndexBuilder {
     const file = known?.file ?? ++this.#lastFile;
     const indexed = { file, run, path, kind, iteration, step };
     try {
-      const truths = found.truths === undefined ? new Map() : readTruths(found.truths);
+      const truths = found.truths === undefined ? NO_TRUTHS : readTruths(found.truths);
       const { read, lines } = this.#ingest.read(indexed, known?.read ?? 0, known?.lines ?? 0, truths);
       this.#remember({ ...indexed, stamp, read, lines, tail: tailOf(path, read) });
     } catch (error) {

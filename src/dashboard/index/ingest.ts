@@ -17,11 +17,15 @@ export interface IndexedFile {
   readonly step: number;
 }
 
-/** What is known of a question's truth: where the line stands, and whether the pseudo-label is right. */
-export interface Truth {
-  readonly start: number;
-  readonly right?: boolean;
+/** What is known of the truths of a pool, by the line of the question: where it stands, and whether the pseudo-label is right. */
+export interface Truths {
+  readonly start: readonly number[];
+  /** 0 or 1; absent where nobody voted. */
+  readonly right: readonly number[];
 }
+
+/** Of a file without truths beside it. */
+export const NO_TRUTHS: Truths = { start: [], right: [] };
 
 const SAMPLES = Buffer.from(',"samples":[');
 const QUESTION_COLUMNS =
@@ -52,14 +56,14 @@ export class Ingest {
   }
 
   /** Reads a file on from byte `from`, after so many lines. Returns where it ended. Errors: file system, SQLite. */
-  read(file: IndexedFile, from: number, lines: number, truths: ReadonlyMap<number, Truth>): { read: number; lines: number } {
+  read(file: IndexedFile, from: number, lines: number, truths: Truths): { read: number; lines: number } {
     let number = lines;
     const read = forEachLineFrom(file.path, from, (line) => {
       number++;
       const head = headOf(line);
       if (head === undefined) return;
       if (file.kind === "solver") this.#addGroup(file, number, head, line);
-      else this.#addQuestion(file, number, head, line, truths.get(number));
+      else this.#addQuestion(file, number, head, line, truths);
     });
     return { read, lines: number };
   }
@@ -70,7 +74,7 @@ export class Ingest {
     this.#trained.clear();
   }
 
-  #addQuestion(file: IndexedFile, line: number, head: JsonObject, at: Line, truth: Truth | undefined): void {
+  #addQuestion(file: IndexedFile, line: number, head: JsonObject, at: Line, truths: Truths): void {
     const { run, iteration, kind, step } = file;
     const id = idOf({ run, iteration, kind, step, line });
     if (id === undefined) return;
@@ -87,12 +91,12 @@ export class Ingest {
       numberOr((head.reward as JsonObject | undefined)?.total),
       text.length,
       answers,
-      anchor ? 1 : truth?.right === undefined ? null : Number(truth.right),
+      anchor ? 1 : (truths.right[line] ?? null),
       0,
       file.file,
       at.start,
       at.to - at.from,
-      truth?.start ?? null,
+      truths.start[line] ?? null,
     );
     if (text !== "") this.#words.add(id, text);
     this.rows++;
@@ -120,16 +124,21 @@ export class Ingest {
   }
 }
 
-/** A file's truths by line of the question; empty without a file. Errors: file system. */
-export function readTruths(path: string): Map<number, Truth> {
-  const truths = new Map<number, Truth>();
-  forEachLineFrom(path, 0, (line) => {
-    const row = headOf(line);
-    if (row === undefined || typeof row.line !== "number") return;
-    truths.set(row.line, { start: line.start, right: typeof row.right === "boolean" ? row.right : undefined });
+/** A file's truths. Errors: file system. */
+export function readTruths(path: string): Truths {
+  const [start, right]: [number[], number[]] = [[], []];
+  forEachLineFrom(path, 0, (at) => {
+    const row = headOf(at);
+    const line = Number(row?.line);
+    if (row === undefined || !Number.isSafeInteger(line) || line < 1 || line > MOST_LINES) return;
+    start[line] = at.start;
+    if (typeof row.right === "boolean") right[line] = Number(row.right);
   });
-  return truths;
+  return { start, right };
 }
+
+/** Lines of a pool whose truths are read. */
+const MOST_LINES = 2e7;
 
 /** The line's object without its samples, which are not parsed; undefined when it is none. */
 function headOf({ buffer, from, to }: Line): JsonObject | undefined {
