@@ -13,6 +13,8 @@ export class FaultyProxy {
   readonly url: string;
   /** How often each fault was injected. */
   readonly injected = new Map<Kind, number>();
+  /** How often each path was asked for. */
+  readonly requests = new Map<string, number>();
   readonly #server: Server;
   readonly #target: string;
   readonly #every: number;
@@ -45,6 +47,8 @@ export class FaultyProxy {
     const chunks: Buffer[] = [];
     for await (const chunk of incoming) chunks.push(chunk as Buffer);
     const body = Buffer.concat(chunks);
+    const path = incoming.url?.split("/").at(-1) ?? "";
+    this.requests.set(path, (this.requests.get(path) ?? 0) + 1);
     const rng = rngFrom(this.#seed, this.#count++);
     const isPoll = incoming.url?.endsWith("/retrieve_future") ?? false;
     const kinds = FaultyProxy.KINDS.filter((kind) => isPoll || kind !== "408").filter((kind) => !isPoll || kind !== "409");

@@ -120,6 +120,59 @@ describe("against our own server", () => {
   });
 });
 
+describe("a run that is resumed", () => {
+  const data = prompts.map(({ tokens }) => ({ tokens, weights: new Float32Array(tokens.length - 1).fill(0.1) }));
+  const step = async (trainer: Trainer) => [(await trainer.forwardBackward(data, nll)).loss, await trainer.optimStep(adamW)];
+
+  it("goes on with the model that the killed process has left, where it asks the same", async () => {
+    const runDir = join(scratch, "resumed");
+    const state = join(scratch, "resumed-state");
+    const open = async () => {
+      const engine = tinker({ runDir, lora: { ...DEFAULTS.lora, rank: 4 } });
+      return { engine, trainer: await engine.openTrainer(dir) };
+    };
+    const killed = await open();
+    await step(killed.trainer);
+    await killed.trainer.saveState(state);
+    const told = [await step(killed.trainer), await step(killed.trainer)];
+    await killed.engine.dispose(); // its model stays: a killed process unloads nothing
+    const standing = readFileSync(join(runDir, "tinker", "requests.jsonl"), "utf8");
+
+    const resumed = await open();
+    await resumed.trainer.loadState(state);
+    expect([await step(resumed.trainer), await step(resumed.trainer)]).toEqual(told);
+    const after = readFileSync(join(runDir, "tinker", "requests.jsonl"), "utf8");
+    expect(after).toBe(standing); // no model was made, nothing was asked that had not been
+    const further = await step(resumed.trainer);
+    await resumed.engine.dispose();
+
+    const other = await open();
+    await other.trainer.loadState(state);
+    const less = data.slice(1);
+    await other.trainer.forwardBackward(less, nll); // other work than before: a model of its own
+    await other.trainer.optimStep({ ...adamW, skipAbove: -1 });
+    expect([await step(other.trainer), await step(other.trainer), await step(other.trainer)]).toEqual([...told, further]);
+    await other.engine.dispose();
+  });
+});
+
+describe("several servers", () => {
+  it("share the policies", async () => {
+    const proxies = await Promise.all([1, 2].map((seed) => FaultyProxy.start(server.url, { every: 1e9, seed })));
+    const engine = tinker({ urls: proxies.map(({ url }) => url), loss: "cross_entropy", reduction: "sum" });
+    const trainers = [await engine.openTrainer(dir), await engine.openTrainer(dir)];
+    const before = proxies.map(({ requests }) => requests.get("create_model") ?? 0);
+    for (const trainer of trainers) await (await trainer.snapshot()).dispose();
+    expect(proxies.map(({ requests }, i) => (requests.get("create_model") ?? 0) - before[i])).toEqual([1, 1]);
+    await trainers[1].saveState(join(scratch, "second"));
+    await trainers[0].loadState(join(scratch, "second"));
+    await trainers[0].snapshot();
+    expect(proxies.map(({ requests }, i) => (requests.get("create_model") ?? 0) - before[i])).toEqual([1, 2]);
+    await engine.dispose();
+    for (const proxy of proxies) await proxy.close();
+  });
+});
+
 describe("a policy whose model is lost", () => {
   it("is made again from its base and the requests since, to the same bits", async () => {
     const engine = tinker({ lora: { ...DEFAULTS.lora, rank: 4 } });

@@ -22,7 +22,7 @@ import { encodeSample } from "../../src/tinker-wire/sampling.ts";
 import { floats } from "../../src/tinker-wire/tensor.ts";
 import { decodeForwardBackward, encodeForwardBackward } from "../../src/tinker-wire/training.ts";
 import { ConfigError } from "../../src/util/errors.ts";
-import { adamW, nll } from "./engine-contract.ts";
+import { adamW, nll, samplingParams } from "./engine-contract.ts";
 
 const dir = fileURLToPath(new URL("../golden/tiny-qwen3/", import.meta.url));
 const scratch = mkdtempSync(join(tmpdir(), "rzero-tinker-servers-"));
@@ -136,6 +136,47 @@ describe("a server that averages", () => {
         expect(value).toBeCloseTo(sum.after[i], 4);
       });
     }
+  });
+});
+
+describe("a server without extensions", () => {
+  const data: Datum[] = [{ tokens: Int32Array.of(10, 20, 30, 40), weights: Float32Array.of(0, 1, 1) }];
+  it("holds an update back all the same: the weights before it are made again", async () => {
+    const engine = createTinkerEngine({
+      ...OPTIONS,
+      urls: [await averaging("token-mean")],
+      reduction: "token-mean",
+      loss: "ppo",
+    });
+    const trainer = await engine.openTrainer(dir);
+    const step = async (skipAbove?: number) => {
+      const { loss } = await trainer.forwardBackward(data, nll);
+      return { loss, ...(await trainer.optimStep({ ...adamW, skipAbove })) };
+    };
+    const first = await step();
+    const held = await step(1e-9);
+    expect([first.applied, held.applied, held.gradNorm > 0]).toEqual([true, false, true]);
+    expect(held.loss).not.toBe(first.loss);
+    expect((await step(-1)).loss).toBeCloseTo(held.loss, 6);
+    expect((await step()).loss).toBeCloseTo(held.loss, 6);
+    await engine.dispose();
+  });
+  it("forces a prefix and stops at strings as the embedded engine does", async () => {
+    const engine = createTinkerEngine({ ...OPTIONS, urls: [await averaging("token-mean")], reduction: "sum", loss: "ppo" });
+    const [snapshot, local] = [await engine.openSnapshot(dir), await behind.openSnapshot(dir)];
+    const prompts = [{ tokens: Int32Array.of(10, 20, 30) }];
+    const forced = [40, 41];
+    const greedy = samplingParams({ n: 1, temperature: 0, forcedPrefix: forced, maxTokens: 12 });
+    const [[own]] = await local.sample(prompts, greedy);
+    const [[remote]] = await snapshot.sample(prompts, greedy);
+    expect([[...remote.tokens], remote.text, remote.stopReason]).toEqual([[...own.tokens], own.text, own.stopReason]);
+    expect([...remote.logprobs]).toEqual([...own.logprobs]);
+    const stopStrings = [own.text.slice(4, 6)];
+    const [[stopped]] = await local.sample(prompts, { ...greedy, stopStrings });
+    const [[cut]] = await snapshot.sample(prompts, { ...greedy, stopStrings });
+    expect([[...cut.tokens], cut.text, cut.stopReason]).toEqual([[...stopped.tokens], stopped.text, stopped.stopReason]);
+    await local.dispose();
+    await engine.dispose();
   });
 });
 

@@ -61,7 +61,6 @@ export class RemoteModel {
       if (former.session !== session.id || !server.claim(former.model)) continue;
       try {
         await server.connection.post("/get_info", { model_id: former.model });
-        session.nextModel(former.modelSeq);
         return new RemoteModel(server, session, journal, former);
       } catch (error) {
         if (!isLost(error)) throw error;

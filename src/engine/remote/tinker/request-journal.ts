@@ -35,6 +35,12 @@ export interface FormerModel {
   readonly requests: ReadonlyMap<number, string>;
 }
 
+/** A session of an earlier process. */
+export interface FormerSession {
+  readonly id: string;
+  readonly lastModel: number;
+}
+
 const MAX_BYTES = 64 * 2 ** 20;
 /** Lines of former processes that are kept. */
 const MOST_LINES = 20_000;
@@ -57,10 +63,13 @@ export class RequestJournal {
     if (this.#file !== undefined) appendLine(this.#file, JSON.stringify(entry));
   }
 
-  /** The session of the last model of earlier processes on `server`. */
-  lastSession(server: string): string | undefined {
-    const last = this.#former.findLast((entry) => entry.what === "stands" && entry.server === server);
-    return last?.what === "stands" ? last.session : undefined;
+  /** The session of the last model of earlier processes on `server`, and the last number of a model in it. */
+  lastSession(server: string): FormerSession | undefined {
+    const stands = this.#former.flatMap((entry) => (entry.what === "stands" && entry.server === server ? [entry] : []));
+    const id = stands.at(-1)?.session;
+    if (id === undefined) return undefined;
+    const own = stands.filter(({ session }) => session === id);
+    return { id, lastModel: Math.max(...own.map(({ modelSeq }) => modelSeq)) };
   }
 
   /** Models of earlier processes that stood at `base` on `server`, the last first. */

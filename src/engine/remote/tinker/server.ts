@@ -7,6 +7,7 @@ import { ConfigError, DataError, errorText } from "../../../util/errors.ts";
 import { Connection, type ConnectionOptions } from "./connection.ts";
 import { Limiter } from "./limiter.ts";
 import type { GradientForm } from "./passes.ts";
+import type { FormerSession } from "./request-journal.ts";
 import { TinkerError } from "./retry.ts";
 import { SDK_VERSION, Session } from "./session.ts";
 
@@ -49,7 +50,7 @@ export class Server {
   tellsModelId: "at once" | "in the result" = "at once";
   /** Policies that train here. */
   policies = 0;
-  readonly #formerSession: string | undefined;
+  readonly #formerSession: FormerSession | undefined;
   readonly #claimed = new Set<string>();
   #session: Promise<Session> | undefined;
   #samplers = 0;
@@ -58,7 +59,7 @@ export class Server {
    * Meets a server. `formerSession`: the session of an earlier process, to go on with while it lives.
    * Errors: ConfigError (key, model, context, no such protocol), TinkerError (not reached).
    */
-  static async connect(options: ConnectionOptions, wishes: ServerWishes, formerSession?: string): Promise<Server> {
+  static async connect(options: ConnectionOptions, wishes: ServerWishes, formerSession?: FormerSession): Promise<Server> {
     const connection = new Connection(options);
     try {
       const told = await clientConfig(connection);
@@ -89,7 +90,7 @@ export class Server {
   private constructor(
     connection: Connection,
     met: Pick<Server, "model" | "context" | "extensions" | "limits">,
-    { formerSession, ...options }: { formerSession: string | undefined; concurrency: number },
+    { formerSession, ...options }: { formerSession: FormerSession | undefined; concurrency: number },
   ) {
     this.connection = connection;
     this.model = met.model;

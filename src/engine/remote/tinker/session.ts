@@ -10,8 +10,11 @@ import { API_PREFIX, MEDIA_TYPES } from "../../../tinker-wire/protocol.ts";
 import { EngineError } from "../../../util/errors.ts";
 import type { Connection } from "./connection.ts";
 import type { HeartbeatData } from "./heartbeat-worker.ts";
+import type { FormerSession } from "./request-journal.ts";
 import { isLost } from "./retry.ts";
 
+/** Numbers of models that a process takes without a note of it, for trials. */
+const UNNOTED_MODELS = 64;
 const HEARTBEAT_MS = 10_000;
 /** The version of the public SDK whose requests ours are like. */
 export const SDK_VERSION = "0.25.0";
@@ -21,21 +24,23 @@ export class Session {
   readonly id: string;
   readonly #connection: Connection;
   readonly #heartbeat: Worker;
-  #models = 0;
+  #models: number;
 
   /** Opens a session, or goes on with `former` while the server knows it. Errors: TinkerError. */
-  static async open(connection: Connection, former?: string): Promise<Session> {
-    if (former !== undefined && (await isAlive(connection, former))) return new Session(connection, former);
+  static async open(connection: Connection, former?: FormerSession): Promise<Session> {
+    if (former !== undefined && (await isAlive(connection, former.id)))
+      return new Session(connection, former.id, former.lastModel + 1 + UNNOTED_MODELS);
     const body = { tags: ["rzero"], user_metadata: null, sdk_version: SDK_VERSION, type: "create_session" };
     const reply = parseValue(createSessionReply, await connection.post("/create_session", body), "/create_session");
     if (reply.error_message !== undefined)
       throw new EngineError(`/create_session: expected a session, got: ${reply.error_message.slice(0, 300)}`);
-    return new Session(connection, reply.session_id);
+    return new Session(connection, reply.session_id, 0);
   }
 
-  private constructor(connection: Connection, id: string) {
+  private constructor(connection: Connection, id: string, firstModel: number) {
     this.id = id;
     this.#connection = connection;
+    this.#models = firstModel;
     this.#heartbeat = startHeartbeat(connection, id);
   }
 
@@ -44,9 +49,8 @@ export class Session {
     return isAlive(this.#connection, this.id);
   }
 
-  /** A number that no other model of the session has; those up to `taken` are given away already. */
-  nextModel(taken = -1): number {
-    this.#models = Math.max(this.#models, taken + 1);
+  /** A number that no other model of the session has. */
+  nextModel(): number {
     return this.#models++;
   }
 
