@@ -127,6 +127,7 @@ it("is the same under faults, a killed server and a killed client", async () => 
   const expected = results("local");
   expect(Object.keys(expected).length).toBeGreaterThan(8);
   expect(results("faulty")).toEqual(expected);
+  expect(spawnSync(process.execPath, [main, "inspect", "faulty", "--verify"], { env: environment }).status).toBe(0);
   expectKeyNowhere("faulty");
 }, 180_000);
 

@@ -3,7 +3,7 @@
 
 import { readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
-import { savedPath } from "./saved-state.ts";
+import { PATH_FILE, savedPath } from "./saved-state.ts";
 import type { Server } from "./server.ts";
 
 /** The newest states are left alone: their files may be on the way to their place. */
@@ -38,12 +38,12 @@ async function drop(server: Server, path: string): Promise<void> {
   await server.connection.delete(`/training_runs/${encodeURIComponent(model)}/checkpoints/weights/${encodeURIComponent(name)}`);
 }
 
-/** Paths that state files below a directory name. */
+/** Paths that the states below a directory name. */
 function statesIn(dir: string, depth: number): string[] {
   return readdirSync(dir, { withFileTypes: true }).flatMap((entry) => {
     const path = join(dir, entry.name);
     if (entry.isDirectory()) return depth > 0 ? statesIn(path, depth - 1) : [];
-    const named = entry.name === "state.json" ? savedPath(readFileSync(path, "utf8")) : undefined;
+    const named = entry.name === PATH_FILE ? savedPath(readFileSync(path, "utf8")) : undefined;
     return named === undefined ? [] : [named];
   });
 }
