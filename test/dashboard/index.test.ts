@@ -1,7 +1,17 @@
 // The query index against the files that it is made from: the same answers as a plain walk over the lines, the same content however it came
 // about, and a new one in the place of a damaged one.
 
-import { appendFileSync, mkdtempSync, readdirSync, readFileSync, renameSync, rmSync, truncateSync, writeFileSync } from "node:fs";
+import {
+  appendFileSync,
+  mkdtempSync,
+  readdirSync,
+  readFileSync,
+  renameSync,
+  rmSync,
+  symlinkSync,
+  truncateSync,
+  writeFileSync,
+} from "node:fs";
 import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
@@ -210,6 +220,16 @@ describe("however it came about", () => {
     new IndexBuilder(growing, fresh).update();
     expect(dump(parts)).toEqual(dump(fresh));
     expect((dump(fresh) as { questions: unknown[] }).questions.length).toBe(400 + ITERATIONS * 8 + 1);
+  });
+
+  it("reads no link of a copied run", () => {
+    const copied = join(scratch, "copied");
+    const file = join(writeSmallRun(copied, "run", 5), "iteration-01/curriculum/questions.jsonl");
+    renameSync(file, join(scratch, "elsewhere.jsonl"));
+    symlinkSync(join(scratch, "elsewhere.jsonl"), file);
+    const linked = open("linked.sqlite");
+    new IndexBuilder(copied, linked).update();
+    expect(linked.prepare("SELECT count(*) AS n FROM questions WHERE source = 0").get()).toMatchObject({ n: 300 });
   });
 
   it("goes on where another process left it", () => {

@@ -4,7 +4,7 @@
 import { closeSync, openSync, readSync } from "node:fs";
 
 /** Longest line that is read; longer ones are passed over. */
-export const LONGEST_LINE = 16 * 2 ** 20;
+const LONGEST_LINE = 16 * 2 ** 20;
 const CHUNK = 2 ** 20;
 const NEWLINE = 0x0a;
 

@@ -1,6 +1,6 @@
 // Which files of the runs the index reads, and in which state they are on the disk. Knows the layout, no content.
 
-import { existsSync, readdirSync, statSync } from "node:fs";
+import { existsSync, lstatSync, readdirSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { PHASES, phaseLayout, type RunLayout, runLayout } from "../../store/layout.ts";
 import type { Place } from "./schema.ts";
@@ -67,7 +67,7 @@ export class RunScan {
     const { questions, truths, rollouts } = phaseLayout(this.#layout, iteration, phase);
     if (phase === "curriculum") {
       const pool = found(questions, "pool", iteration, 0);
-      return pool === undefined ? [] : [{ ...pool, truths: existsSync(truths) ? truths : undefined }];
+      return pool === undefined ? [] : [{ ...pool, truths: stampOf(truths) ? truths : undefined }];
     }
     if (phase !== "challenger" && phase !== "solver") return [];
     return namesIn(rollouts).flatMap((name) => {
@@ -89,9 +89,9 @@ function found(path: string, kind: Place["kind"], iteration: number, step: numbe
   return at && { path, kind, iteration, step, ...at };
 }
 
-/** Undefined for what is not there, or no plain file. */
+/** Undefined for what is not there, or no plain file: a copied run may hold links that lead elsewhere. */
 function stampOf(path: string): { readonly bytes: number; readonly stamp: string } | undefined {
-  const stat = statSync(path, { throwIfNoEntry: false });
+  const stat = lstatSync(path, { throwIfNoEntry: false });
   if (!stat?.isFile()) return undefined;
   return { bytes: stat.size, stamp: `${stat.ino}:${stat.size}:${stat.mtimeMs}` };
 }

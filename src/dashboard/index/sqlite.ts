@@ -6,8 +6,6 @@ import { createRequire } from "node:module";
 /** A value that is stored. */
 export type SqlValue = number | string | null;
 
-export type SqlRow = Readonly<Record<string, SqlValue>>;
-
 export interface SqlStatement {
   run(...values: SqlValue[]): unknown;
   get(...values: SqlValue[]): unknown;
