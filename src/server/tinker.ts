@@ -5,7 +5,8 @@ import type { Engine } from "../engine/types.ts";
 import { KEY_HEADER, MAX_BODY_BYTES } from "../tinker-wire/protocol.ts";
 import { ConfigError } from "../util/errors.ts";
 import { HttpServer } from "./http.ts";
-import { problemBody, tinkerRoutes } from "./tinker/routes.ts";
+import { problemBody } from "./tinker/problems.ts";
+import { tinkerRoutes } from "./tinker/routes.ts";
 import { TinkerService } from "./tinker/service.ts";
 import type { DataLimits } from "./tinker/training-data.ts";
 

@@ -10,7 +10,7 @@ import { Problem } from "../problem.ts";
 import { parseAs } from "./training-journal.ts";
 
 /** Which folder of a model: states to go on training from, or weights to sample from. */
-export const CHECKPOINT_KINDS = ["weights", "sampler_weights"] as const;
+const CHECKPOINT_KINDS = ["weights", "sampler_weights"] as const;
 export type CheckpointKind = (typeof CHECKPOINT_KINDS)[number];
 
 const metaSchema = z.object({

@@ -7,11 +7,10 @@ import { decodeSampleResult } from "../../tinker-wire/sampling.ts";
 import { encodeSampleResultProto } from "../../tinker-wire/sampling-protobuf.ts";
 import { decodeForwardBackwardResult } from "../../tinker-wire/training.ts";
 import { encodeForwardBackwardResultProto } from "../../tinker-wire/training-protobuf.ts";
-import { DataError } from "../../util/errors.ts";
 import { type Exchange, type Route, sendJson } from "../http.ts";
-import { Problem } from "../problem.ts";
 import type { FutureResult } from "./futures.ts";
 import { LOSSES } from "./losses.ts";
+import { asked } from "./problems.ts";
 import { describeModel } from "./run-operation.ts";
 import type { TinkerService } from "./service.ts";
 import { trainingRunRoutes } from "./training-runs.ts";
@@ -73,27 +72,6 @@ export function tinkerRoutes(service: TinkerService, options: RouteOptions): Rou
     { method: "POST", path: at("retrieve_future"), handle: (exchange) => retrieve(service, exchange, options) },
     ...trainingRunRoutes(service, at),
   ];
-}
-
-/** Runs what reads a request: a body that is not what it should be is a 422. */
-export function asked<T>(read: () => T): T {
-  try {
-    return read();
-  } catch (error) {
-    if (error instanceof DataError) throw new Problem(422, error.message);
-    throw error;
-  }
-}
-
-/** The body of a problem as the protocol's servers tell it. */
-export function problemBody({ status, message }: Problem): object {
-  if (status !== 422) return { detail: message };
-  const where =
-    /^([\w.[\]]+):/
-      .exec(message)?.[1]
-      .split(/[.[\]]+/)
-      .filter((part) => part !== "" && part !== "body") ?? [];
-  return { detail: [{ type: "value_error", loc: ["body", ...where], msg: message, input: null }] };
 }
 
 function post(path: string, answer: (body: Uint8Array) => object): Route {

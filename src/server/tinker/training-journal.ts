@@ -12,7 +12,7 @@ import { parseJson, readJsonFile } from "../../util/json.ts";
 import type { FutureResult } from "./futures.ts";
 
 /** What a model can be asked. */
-export const TRAINING_KINDS = [
+const TRAINING_KINDS = [
   "create_model",
   "forward",
   "forward_backward",

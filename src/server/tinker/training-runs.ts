@@ -12,7 +12,7 @@ import { type Exchange, type Route, sendJson } from "../http.ts";
 import { Problem } from "../problem.ts";
 import { archiveOf } from "./archive.ts";
 import { type Checkpoint, type CheckpointRef, parseTinkerPath, tinkerPath } from "./checkpoints.ts";
-import { asked } from "./routes.ts";
+import { asked } from "./problems.ts";
 import { trainedParts } from "./run-operation.ts";
 import type { TinkerService } from "./service.ts";
 import type { TrainedModel } from "./trained-model.ts";
