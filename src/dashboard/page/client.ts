@@ -1,7 +1,7 @@
 // Reads the server's JSON: one hook that loads an address, keeps the old value while it is read again, and tells errors in the server's
 // words. Knows no view.
 
-import { useCallback, useEffect, useRef, useState } from "preact/hooks";
+import { useCallback, useEffect, useState } from "preact/hooks";
 
 /** A load: at most one of value and error is new; `value` may be an older one while it is read again. */
 export interface Loaded<T> {
@@ -18,6 +18,16 @@ export class ApiError extends Error {
     super(message);
     this.status = status;
   }
+}
+
+/** True for what comes by itself in a moment: the server is not ready yet. */
+export function isWaiting(error: Error): boolean {
+  return error instanceof ApiError && error.status === 503;
+}
+
+/** True when it makes sense to ask again unasked: not ready, or gone for now. */
+export function isPassing(error: Error): boolean {
+  return !(error instanceof ApiError) || error.status === 503;
 }
 
 /** The JSON at a path. Errors: ApiError in the server's words; Error when it cannot be reached. */
@@ -47,8 +57,6 @@ const RETRY_MS = 1000;
 export function useLoad<T>(path: string | undefined, version: unknown = 0): Loaded<T> {
   const [state, setState] = useState<{ path?: string; value?: T; error?: Error }>({});
   const [again, setAgain] = useState(0);
-  const current = useRef(path);
-  current.current = path;
   useEffect(() => {
     if (path === undefined) return undefined;
     const abort = new AbortController();

@@ -34,7 +34,7 @@ export function count(value: number): string {
 }
 
 /** How long ago, for people: "just now", "5 min ago", "3 h ago", else the day. */
-export function ago(time: string, now = Date.now()): string {
+export function ago(time: string, now: number): string {
   const seconds = (now - Date.parse(time)) / 1000;
   if (!Number.isFinite(seconds)) return "–";
   if (seconds < 45) return "just now";

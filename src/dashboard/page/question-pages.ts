@@ -4,7 +4,7 @@
 import { useEffect, useRef, useState } from "preact/hooks";
 import type { IndexState } from "../api.ts";
 import { type QuestionPage, type QuestionQuery, type QuestionRow, questionSearch } from "../api-questions.ts";
-import { ApiError, read } from "./client.ts";
+import { isPassing, read } from "./client.ts";
 
 const SIZE = 100;
 const KEPT = 30;
@@ -71,7 +71,7 @@ function usePages(key: string, version: unknown): QuestionRows {
         mine.asked.delete(window);
         if (held.current !== mine || error.name === "AbortError") return;
         mine.error = error;
-        if (!(error instanceof ApiError) || error.status === 503) askAgain();
+        if (isPassing(error)) askAgain();
         setTold((told) => told + 1);
       },
     );

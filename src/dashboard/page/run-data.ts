@@ -37,14 +37,21 @@ export function useRun(name: string): RunData {
   const begin = detail.value !== undefined;
   useEffect(() => {
     if (!begin) return undefined;
+    let missed = false;
+    // A tab in the background costs a run nothing; it catches up when it is looked at.
     const refresh = throttled(() => {
-      live.version.value++;
+      missed = document.hidden;
+      if (!missed) live.version.value++;
     }, REFRESH_MS);
+    const onVisible = () => {
+      if (missed && !document.hidden) refresh();
+    };
+    document.addEventListener("visibilitychange", onVisible);
     const renew = () => {
       live.phases.value++;
       refresh();
     };
-    return listen(
+    const close = listen(
       ROUTES.events(name),
       {
         event: ({ event }: StreamedEvent) => {
@@ -64,6 +71,10 @@ export function useRun(name: string): RunData {
       },
       detail.value?.lastEventId,
     );
+    return () => {
+      close();
+      document.removeEventListener("visibilitychange", onVisible);
+    };
     // The detail is read anew with every event; the stream goes on.
   }, [name, begin, live]);
   return {

@@ -83,7 +83,14 @@ export function QuestionCells({ row, number, current, query }: CellsProps) {
     return (
       <span class="question-row">
         {cell("number", number.toLocaleString("en"), "number")}
-        {cell("question", <span class="muted">reading …</span>)}
+        {/* A link without an address: it holds the focus until the row is there, and then becomes the row's link. */}
+        {cell(
+          "question",
+          // biome-ignore lint/a11y/useValidAnchor: see above
+          <a class="muted" tabIndex={current ? 0 : -1}>
+            reading …
+          </a>,
+        )}
       </span>
     );
   const address = hrefTo(["run", row.run, "questions", row.id], Object.fromEntries(query));

@@ -1,7 +1,7 @@
 // What stands where data does not: loading, nothing there, or an error with a way to try again.
 
 import type { ComponentChildren } from "preact";
-import type { Loaded } from "../client.ts";
+import { isWaiting, type Loaded } from "../client.ts";
 
 /** A line for what is being read. It appears after a moment (styles), so that a quick answer does not flicker. */
 export function Loading({ what }: { readonly what: string }) {
@@ -19,6 +19,12 @@ export function Empty({ children }: { readonly children: ComponentChildren }) {
 
 /** An error in the server's words. */
 export function Failure({ error, retry }: { readonly error: Error; readonly retry?: () => void }) {
+  if (isWaiting(error))
+    return (
+      <p class="state" role="status">
+        {error.message} This page asks again by itself.
+      </p>
+    );
   return (
     <div class="state state-error" role="alert">
       <p>{error.message}</p>

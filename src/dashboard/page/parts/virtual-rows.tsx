@@ -17,9 +17,12 @@ export interface VirtualRowsProps {
   readonly row: (index: number, current: boolean) => ComponentChildren;
   /** Told when other rows come into view. */
   readonly onRange: (first: number, end: number) => void;
-  /** A change brings the list back to its top. */
-  readonly reset: unknown;
+  /** Names the list: another one begins at its top, the same one where it was left. */
+  readonly reset: string;
 }
+
+/** Where a list was left, so that going back finds it again. */
+const left = new Map<string, { readonly topRow: number; readonly current: number }>();
 
 const MARGIN = 4;
 const SETTLE_MS = 150;
@@ -33,7 +36,8 @@ export function VirtualRows({ label, count, rowHeight, head, columns, row, onRan
   const [gutter, setGutter] = useState(0);
   const [top, setTop] = useState(0);
   const [current, setCurrent] = useState(0);
-  const focus = useRef(false);
+  /** The row that gets the focus as soon as it is drawn. */
+  const wanted = useRef<number | undefined>(undefined);
   const extent = { content: count * rowHeight, view };
 
   const moveBar = (to: number) => {
@@ -56,7 +60,7 @@ export function VirtualRows({ label, count, rowHeight, head, columns, row, onRan
   };
   const goTo = (index: number) => {
     const to = Math.min(Math.max(index, 0), count - 1);
-    focus.current = true;
+    wanted.current = to;
     setCurrent(to);
     if (to * rowHeight < top) show(to * rowHeight);
     else if ((to + 1) * rowHeight > top + view) show((to + 1) * rowHeight - view);
@@ -87,9 +91,14 @@ export function VirtualRows({ label, count, rowHeight, head, columns, row, onRan
     measure();
     return () => observed.disconnect();
   }, []);
+  const place = useRef({ topRow: 0, current });
+  place.current = { topRow: top / rowHeight, current };
   useLayoutEffect(() => {
-    setCurrent(0);
-    show(0);
+    const begin = left.get(reset) ?? { topRow: 0, current: 0 };
+    setCurrent(begin.current);
+    show(begin.topRow * rowHeight);
+    left.clear();
+    return () => left.set(reset, place.current);
   }, [reset, rowHeight]);
   useLayoutEffect(() => {
     if (top > 0 && top > extent.content - view) show(top);
@@ -97,9 +106,11 @@ export function VirtualRows({ label, count, rowHeight, head, columns, row, onRan
   const [first, end] = rowsIn(top, rowHeight, count, view, MARGIN);
   useEffect(() => onRange(first, end), [first, end]);
   useEffect(() => {
-    if (!focus.current) return;
-    focus.current = false;
-    box.current?.querySelector<HTMLElement>("[data-current] a")?.focus({ preventScroll: true });
+    if (wanted.current === undefined) return;
+    const link = box.current?.querySelector<HTMLElement>(`[data-index="${wanted.current}"] a`);
+    if (!link) return;
+    wanted.current = undefined;
+    link.focus({ preventScroll: true });
   });
   // The row that Tab reaches: the current one, or the first in view when that one is elsewhere.
   const reached = current >= first && current < end ? current : Math.min(first + MARGIN, end - 1);

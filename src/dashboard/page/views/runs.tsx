@@ -5,6 +5,7 @@ import { useEffect } from "preact/hooks";
 import { MOST_COMPARED, ROUTES, type RunRow, type Runs } from "../../api.ts";
 import { hrefTo } from "../address.ts";
 import { useLoad } from "../client.ts";
+import { now } from "../clock.ts";
 import { moveFocus } from "../keys.ts";
 import { listen } from "../live.ts";
 import { ago, formatDuration, interval, percent, points } from "../numbers.ts";
@@ -132,7 +133,7 @@ function RunLine({ run, chosen, choose }: { readonly run: RunRow } & Omit<RunTab
         <Gain run={run} />
       </td>
       <td data-label="Last event" class="number">
-        {run.updated ? <time dateTime={run.updated}>{ago(run.updated)}</time> : "–"}
+        {run.updated ? <time dateTime={run.updated}>{ago(run.updated, now.value)}</time> : "–"}
       </td>
     </tr>
   );
