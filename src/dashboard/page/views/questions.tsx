@@ -40,7 +40,7 @@ export function QuestionsView({ run }: { readonly run: RunData }) {
           count={rows.count}
           rowHeight={narrow ? NARROW_ROW : ROW}
           columns={COLUMNS.length}
-          reset={`${run.name}?${query}`}
+          name={`${run.name}?${query}`}
           onRange={rows.onRange}
           head={<QuestionHead sorted={sorted} sort={sort} />}
           row={(index, current) => <QuestionCells row={rows.rowAt(index)} number={index + 1} current={current} query={query} />}
