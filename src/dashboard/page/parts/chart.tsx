@@ -173,7 +173,7 @@ function options({ width, height, group, format, lines, marks, onCursor }: Shape
         grid: { show: false },
         incrs: [1, 2, 5, 10, 20, 50, 100, 200, 500, 1000, 2000, 5000, 1e4, 1e5],
       },
-      { ...axis, size: 50, gap: 4, space: 28, values: (_, ticks) => ticks.map((tick) => format(tick)) },
+      { ...axis, size: 50, gap: 4, space: 22, values: (_, ticks) => ticks.map((tick) => format(tick)) },
     ],
     series: [{}, ...lines.map((line) => seriesOf(line, lines.length === 1))],
     hooks: {
