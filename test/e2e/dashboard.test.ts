@@ -196,6 +196,7 @@ describe.skipIf(executable === undefined)("the page of rzero ui", () => {
     await page.keyboard.press("End");
     const count = Number.parseInt((await page.locator(".count").innerText()).replaceAll(",", ""), 10);
     await expect.poll(focused).toBe(String(count - 1));
+    await page.locator("[data-current] a[href]:focus").waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Nearest earlier questions" }).waitFor();
     await page.keyboard.press("Escape");

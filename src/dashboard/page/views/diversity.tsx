@@ -99,7 +99,7 @@ function QuestionMap({ run, diversity }: { readonly run: string; readonly divers
               shown.value = event.currentTarget.value === "" ? undefined : Number(event.currentTarget.value);
             }}
           >
-            <option value="">all, one shade each</option>
+            <option value="">all</option>
             {iterations.map((iteration) => (
               <option key={iteration} value={iteration}>
                 {iteration}
