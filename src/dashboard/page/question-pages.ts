@@ -8,9 +8,13 @@ import { isPassing, read } from "./client.ts";
 
 const SIZE = 100;
 const KEPT = 30;
-const AGAIN_MS = 800;
+/** The server may answer from before a change of its index for some seconds after it. */
+const SETTLED_MS = 15_000;
+const AGAIN_MS = 2000;
 /** A bar that is dragged passes many windows; one is read when the list has stood for a moment. */
 const REST_MS = 40;
+
+type Timer = ReturnType<typeof setTimeout> | undefined;
 
 export interface QuestionRows {
   /** Undefined while not counted; then `count` holds at least so many. */
@@ -35,6 +39,8 @@ interface Held {
   readonly key: string;
   readonly windows: Map<number, readonly QuestionRow[]>;
   readonly asked: Set<number>;
+  /** When the index was last seen to change. */
+  moved: number;
   total?: number;
   count: number;
   index?: IndexState;
@@ -46,7 +52,8 @@ function usePages(key: string, version: unknown): QuestionRows {
   const held = useRef<Held>(newHeld(key));
   const abort = useRef(new AbortController());
   const range = useRef<[number, number]>([0, SIZE]);
-  const timer = useRef<ReturnType<typeof setTimeout> | undefined>(undefined);
+  const rest = useRef<Timer>(undefined);
+  const again = useRef<Timer>(undefined);
   if (held.current.key !== key) {
     abort.current.abort();
     abort.current = new AbortController();
@@ -62,9 +69,12 @@ function usePages(key: string, version: unknown): QuestionRows {
     read<QuestionPage>(path, abort.current.signal).then(
       (page) => {
         mine.asked.delete(window);
+        if (mine.index?.revision !== page.index.revision) mine.moved = Date.now();
         keep(mine, window, page);
         if (held.current !== mine) return;
-        if (page.total === undefined || page.index.state === "building") askAgain();
+        const settling = Date.now() - mine.moved < SETTLED_MS;
+        askMissing();
+        if (settling || page.total === undefined || page.index.state === "building") askAgain();
         setTold((told) => told + 1);
       },
       (error: Error) => {
@@ -86,12 +96,17 @@ function usePages(key: string, version: unknown): QuestionRows {
     for (const window of inView()) if (!held.current.windows.has(window)) ask(window);
   };
   const askAgain = () => {
-    clearTimeout(timer.current);
-    timer.current = setTimeout(() => inView().forEach(ask), AGAIN_MS);
+    clearTimeout(again.current);
+    again.current = setTimeout(() => inView().forEach(ask), AGAIN_MS);
   };
   useEffect(() => {
     inView().forEach(ask);
-    return () => clearTimeout(timer.current);
+    // The index follows the files a moment later.
+    askAgain();
+    return () => {
+      clearTimeout(again.current);
+      clearTimeout(rest.current);
+    };
   }, [key, version]);
   useEffect(() => () => abort.current.abort(), []);
 
@@ -105,17 +120,19 @@ function usePages(key: string, version: unknown): QuestionRows {
     rowAt: (at) => windows.get(Math.floor(at / SIZE))?.[at % SIZE],
     onRange: (first, end) => {
       range.current = [first, end];
-      clearTimeout(timer.current);
-      timer.current = setTimeout(askMissing, REST_MS);
+      clearTimeout(rest.current);
+      rest.current = setTimeout(askMissing, REST_MS);
     },
   };
 }
 
 function newHeld(key: string): Held {
-  return { key, windows: new Map(), asked: new Set(), count: 0 };
+  return { key, windows: new Map(), asked: new Set(), count: 0, moved: 0 };
 }
 
 function keep(held: Held, window: number, { rows, total, offset, index }: QuestionPage): void {
+  // Rows have moved, or a window has more of them than when it was read.
+  if (total !== held.total) held.windows.clear();
   held.windows.delete(window);
   held.windows.set(window, rows);
   const [oldest] = held.windows.keys();
