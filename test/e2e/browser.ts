@@ -19,6 +19,9 @@ export function findChromium(): string | undefined {
 export const WITHOUT_CHROMIUM =
   "skipped: no chromium in /usr/bin (Debian: apt-get install chromium; elsewhere set RZERO_CHROMIUM)";
 
+/** A bound for what a page does at once, on a machine that does much else. */
+export const SOON = { timeout: 20_000 };
+
 /** Starts the browser without anything that asks the network. */
 export async function openBrowser(executablePath: string): Promise<Browser> {
   const quiet = [

@@ -6,7 +6,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findChromium, makeRun, openBrowser, startUi, type Ui, WITHOUT_CHROMIUM, watchPage } from "./browser.ts";
+import { findChromium, makeRun, openBrowser, SOON, startUi, type Ui, WITHOUT_CHROMIUM, watchPage } from "./browser.ts";
 
 const executable = findChromium();
 if (executable === undefined) console.warn(`dashboard-large.test.ts ${WITHOUT_CHROMIUM}`);
@@ -58,7 +58,7 @@ describe.skipIf(executable === undefined)("a list of very many questions", () =>
   });
 
   const numbers = () => page.locator(".grid-window .cell-number").allInnerTexts();
-  const settled = () => expect.poll(() => page.getByText("reading …").count(), { timeout: 10_000 }).toBe(0);
+  const settled = () => expect.poll(() => page.getByText("reading …").count(), SOON).toBe(0);
 
   it("is full of rows in every frame of a scroll, and they come", async () => {
     await page.locator(".grid-body").hover();
@@ -77,13 +77,13 @@ describe.skipIf(executable === undefined)("a list of very many questions", () =>
     const watching = leastCover(page, 30);
     await drag(0.5);
     expect(await watching).toBeGreaterThan(0.99);
-    await expect.poll(async () => Number((await numbers())[0].replaceAll(",", "")) / POOL).toBeCloseTo(0.5, 2);
+    await expect.poll(async () => Number((await numbers())[0].replaceAll(",", "")) / POOL, SOON).toBeCloseTo(0.5, 2);
     await settled();
     await drag(1);
-    await expect.poll(async () => (await numbers()).at(-1)).toBe(POOL.toLocaleString("en"));
+    await expect.poll(async () => (await numbers()).at(-1), SOON).toBe(POOL.toLocaleString("en"));
     await settled();
     await drag(0);
-    await expect.poll(async () => (await numbers())[0]).toBe("1");
+    await expect.poll(async () => (await numbers())[0], SOON).toBe("1");
     await settled();
   });
 
@@ -92,12 +92,12 @@ describe.skipIf(executable === undefined)("a list of very many questions", () =>
     await settled();
     const shares = async () =>
       (await page.locator(".grid-window .cell-share").allInnerTexts()).map((text) => Number.parseInt(text, 10));
-    await expect.poll(async () => (await shares())[0]).toBeLessThan(40);
+    await expect.poll(async () => (await shares())[0], SOON).toBeLessThan(40);
     await page.getByRole("button", { name: "p̂" }).click();
-    await expect.poll(async () => (await shares())[0]).toBe(100);
+    await expect.poll(async () => (await shares())[0], SOON).toBe(100);
     await page.getByLabel("Search").fill("multiples");
-    await expect.poll(() => page.locator(".grid-window .cell-question").first().innerText()).toMatch(/multiples/);
-    await expect.poll(() => page.locator(".count").innerText(), { timeout: 20_000 }).toMatch(/^\d+[,\d]* questions$/);
+    await expect.poll(() => page.locator(".grid-window .cell-question").first().innerText(), SOON).toMatch(/multiples/);
+    await expect.poll(() => page.locator(".count").innerText(), SOON).toMatch(/^\d+[,\d]* questions$/);
     expect(faults).toEqual([]);
   });
 });

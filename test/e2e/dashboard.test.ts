@@ -7,7 +7,7 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import type { Browser, Page } from "playwright-core";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { findChromium, makeRun, openBrowser, startUi, type Ui, WITHOUT_CHROMIUM, watchPage } from "./browser.ts";
+import { findChromium, makeRun, openBrowser, SOON, startUi, type Ui, WITHOUT_CHROMIUM, watchPage } from "./browser.ts";
 
 const executable = findChromium();
 if (executable === undefined) console.warn(`dashboard.test.ts ${WITHOUT_CHROMIUM}`);
@@ -121,12 +121,12 @@ describe.skipIf(executable === undefined)("the page of rzero ui", () => {
     expect(await page.locator(".count").innerText()).toMatch(/^\d[\d,]* questions/);
     await page.getByRole("button", { name: "p̂" }).click();
     await page.getByRole("button", { name: "p̂" }).click();
-    await expect.poll(() => page.url()).toMatch(/sort=share&down=1/);
+    await expect.poll(() => page.url(), SOON).toMatch(/sort=share&down=1/);
     const shares = async () =>
       (await page.locator(".grid-window .cell-share").allInnerTexts())
         .filter((text) => text.endsWith("%"))
         .map((text) => Number.parseInt(text, 10));
-    await expect.poll(async () => (await shares())[0]).toBeGreaterThanOrEqual(75);
+    await expect.poll(async () => (await shares())[0], SOON).toBeGreaterThanOrEqual(75);
     const sorted = await shares();
     expect(sorted).toEqual([...sorted].sort((a, b) => b - a));
     await page.getByLabel("Verdict").selectOption("kept");
@@ -192,10 +192,10 @@ describe.skipIf(executable === undefined)("the page of rzero ui", () => {
     await page.locator("[data-current] a").focus();
     const focused = () => page.evaluate(() => document.activeElement?.closest<HTMLElement>(".grid-row")?.dataset.index);
     await page.keyboard.press("ArrowDown");
-    await expect.poll(focused).toBe("1");
+    await expect.poll(focused, SOON).toBe("1");
     await page.keyboard.press("End");
     const count = Number.parseInt((await page.locator(".count").innerText()).replaceAll(",", ""), 10);
-    await expect.poll(focused).toBe(String(count - 1));
+    await expect.poll(focused, SOON).toBe(String(count - 1));
     await page.locator("[data-current] a[href]:focus").waitFor();
     await page.keyboard.press("Enter");
     await page.getByRole("heading", { name: "Nearest earlier questions" }).waitFor();
