@@ -24,9 +24,9 @@ const SHORT = [
 /** What is pictured: file, place, theme, size, and what to wait for or do first. */
 const PICTURES = [
   { file: "runs.png", place: "", ready: "tbody tr" },
-  { file: "run.png", place: "#/run/tiny-001", ready: ".chart-plot canvas", height: 900 },
-  { file: "run-dark.png", place: "#/run/tiny-001", ready: ".chart-plot canvas", theme: "dark", height: 900 },
-  { file: "questions.png", place: "#/run/tiny-001/questions?sort=share&verdict=kept", ready: ".grid-window .vote-bar" },
+  { file: "run.png", place: "#/run/tiny-001", ready: ".chart-plot canvas", width: 1000, height: 1120 },
+  { file: "run-dark.png", place: "#/run/tiny-001", ready: ".chart-plot canvas", theme: "dark", width: 900, height: 1080 },
+  { file: "questions.png", place: "#/run/tiny-001/questions?source=pool&iteration=3", ready: ".grid-window .vote-bar" },
   {
     file: "question.png",
     place: "#/run/tiny-001/questions?trained=yes&source=pool&label=wrong",
@@ -34,6 +34,7 @@ const PICTURES = [
     ready: ".token",
     height: 1000,
   },
+  { file: "matrix.png", place: "#/run/tiny-001/matrix", ready: ".heat td strong", width: 760, height: 680 },
   { file: "diversity.png", place: "#/run/tiny-001/diversity", ready: ".map-canvas", height: 900 },
   { file: "health.png", place: "#/run/tiny-001/health", ready: ".chart-plot canvas", height: 640 },
   { file: "phone.png", place: "#/run/tiny-001/questions", ready: ".grid-window .vote-bar", width: 360, height: 720 },
@@ -49,16 +50,19 @@ if (!executablePath) {
 }
 const scratch = mkdtempSync(join(tmpdir(), "rzero-screenshots-"));
 const runs = values.runs ?? scratch;
-if (!values.runs) for (const seed of [1, 2]) rzero("run", "tiny", `--seed=${seed}`, ...SHORT);
+if (!values.runs) {
+  for (const seed of [1, 2]) rzero("run", "tiny", `--seed=${seed}`, ...SHORT);
+  rzero("inspect", "tiny-001", "--matrix");
+}
 mkdirSync(images, { recursive: true });
-const server = spawn(process.execPath, [main, "ui", "--runs", runs, "--port", "0"], { stdio: ["ignore", "pipe", "inherit"] });
+const server = spawn(process.execPath, [main, "ui", "--runs", runs, "--port", "0"], { stdio: ["ignore", "inherit", "pipe"] });
 const browser = await chromium.launch({
   executablePath,
   args: ["--no-sandbox", "--disable-gpu", "--disable-background-networking"],
 });
 try {
   const address = await new Promise((resolve) => {
-    server.stdout.on("data", (chunk) => {
+    server.stderr.on("data", (chunk) => {
       const found = /http:\/\/[\w.[\]:]+:\d+/.exec(String(chunk));
       if (found) resolve(found[0]);
     });

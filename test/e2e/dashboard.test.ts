@@ -131,7 +131,7 @@ describe.skipIf(executable === undefined)("the page of rzero ui", () => {
     expect(sorted).toEqual([...sorted].sort((a, b) => b - a));
     await page.getByLabel("Verdict").selectOption("kept");
     await expect
-      .poll(async () => new Set(await page.locator(".grid-window .cell-verdict").allInnerTexts()))
+      .poll(async () => new Set(await page.locator(".grid-window .cell-verdict").allInnerTexts()), SOON)
       .toEqual(new Set(["kept"]));
     await page.getByLabel("Search").fill("zzzzzz");
     await page.getByText("No question meets these conditions.").waitFor();

@@ -101,7 +101,7 @@ function RoleCurves({ set }: { readonly set: CurveSet }) {
     <>
       <h2>
         {set.role === "challenger" ? "Challenger" : "Solver"}{" "}
-        <span class="muted">by step, {count(set.x[set.x.length - 1])} steps so far</span>
+        <span class="muted">by step, {count(set.x[set.x.length - 1])} steps</span>
       </h2>
       <div class="charts">
         {charts.map(({ key, title, lines }) => (

@@ -43,7 +43,7 @@ export function RunsView() {
             </Empty>
           ) : (
             <RunTable
-              runs={[...runs].reverse()}
+              runs={newestFirst(runs)}
               chosen={chosen.value}
               choose={(name) => (chosen.value = toggled(chosen.value, name))}
             />
@@ -52,6 +52,11 @@ export function RunsView() {
       </Show>
     </section>
   );
+}
+
+/** Runs that cannot be read have no time of their own and come last. */
+function newestFirst(runs: readonly RunRow[]): RunRow[] {
+  return [...runs].sort((a, b) => (b.created ?? "").localeCompare(a.created ?? "") || a.name.localeCompare(b.name));
 }
 
 function toggled(chosen: readonly string[], name: string): readonly string[] {
