@@ -64,21 +64,26 @@ const tinkerLora = z.strictObject({
   seed: countOrOff.max(0x7fffffff).optional(),
 });
 
+/** http or https; a name, a password or a query could be a key, and addresses are written down. */
+const address = z.string().refine(isPlainAddress, {
+  error: "expected an http or https address without a user name and without a query; keys come from the environment (apiKeyEnv)",
+});
+
+function isPlainAddress(text: string): boolean {
+  if (!URL.canParse(text)) return false;
+  const { protocol, username, password, search } = new URL(text);
+  return /^https?:$/.test(protocol) && username === "" && password === "" && search === "";
+}
+
 /** Servers of the Tinker protocol: Thinking Machines' service, SkyRL and others, `rzero serve --protocol tinker`. */
 export const tinkerEngine = z.strictObject({
   kind: z.literal("tinker"),
   /** Address before /api/v1, or several: the policies are spread over them. */
-  url: z.union([
-    z.url({ protocol: /^https?$/ }),
-    z
-      .array(z.url({ protocol: /^https?$/ }))
-      .min(1)
-      .max(16),
-  ]),
+  url: z.union([address, z.array(address).min(1).max(16)]),
   /** Variable of the environment that holds the key. */
   apiKeyEnv: z
     .string()
-    .regex(/^[A-Za-z_]\w*$/, { error: "expected the name of a variable, not a key" })
+    .refine((name) => /^[A-Za-z_]\w*$/.test(name), { error: "expected the name of a variable, not a key" })
     .default("TINKER_API_KEY"),
   /** The server's name of the base model; absent: the only one it has. `base` is the same model on this machine, for its tokenizer. */
   model: z.string().min(1).optional(),

@@ -195,6 +195,26 @@ describe("layers: defaults, preset, file, flags", () => {
     expect(probes).toEqual({ data: join(dir, "data.jsonl"), count: 3, match: "any" });
   });
 
+  it("another kind of engine takes one option, whatever the recipe says of its own", () => {
+    const text = "seed: 7\nengine: { dtype: f32, slots: 8 }\n";
+    const url = parseOverride("--engine.url=https://example.org/");
+    const { engine } = parseConfigText(text, "r.yaml", [parseOverride("--engine.kind=tinker"), url]);
+    expect(engine).toMatchObject({
+      kind: "tinker",
+      url: "https://example.org/",
+      apiKeyEnv: "TINKER_API_KEY",
+      lora: { rank: 32, seed: 7 },
+    });
+    expect(() => parseConfigText(text, "r.yaml", [url])).toThrow("engine");
+    const secret = parseOverride("--engine.apiKeyEnv=tml-a-key");
+    expect(() => parseConfigText("engine: { kind: tinker, url: 'http://a' }\n", "r.yaml", [secret])).toThrow(
+      "engine.apiKeyEnv: expected the name of a variable, not a key, got another.",
+    );
+    expect(() => parseConfigText("engine: { kind: tinker, url: 'http://me:tml-a-key@a' }\n", "r.yaml")).toThrow(
+      /engine.url: (?!.*tml)/,
+    );
+  });
+
   it("every remedy is off in paper and released", () => {
     for (const preset of ["paper", "released"]) {
       const { challenger, curriculum, solver, schedule, roles, audit } = load(`preset: ${preset}\n`);

@@ -39,9 +39,14 @@ export function describeIssue(issue: z.core.$ZodIssue, raw: unknown, source: Sou
   const where = placeOf(issue.path, source, false);
   const name = issue.path.join(".") || "configuration";
   const value = valueAt(raw, issue.path);
-  const got = value === undefined && issue.code === "custom" ? "the default" : show(value);
+  const got = value === undefined && issue.code === "custom" ? "the default" : mayHoldKey(issue.path) ? "another" : show(value);
   const expected = issue.code === "custom" ? issue.message : `expected ${expectation(schemaAt(issue.path)) ?? issue.message}`;
   return `${where}: ${name}: ${expected}, got ${got}.`;
+}
+
+/** Whether a key may have been written there by mistake, so that the value is not to be shown. */
+function mayHoldKey(path: Path): boolean {
+  return path.some((part) => part === "apiKeyEnv" || part === "url");
 }
 
 function describeUnknownKey(key: string, parent: Path, source: Source): string {

@@ -14,7 +14,6 @@ const order = z
 const optional = <T extends z.ZodType>(schema: T) => schema.nullish().transform((value) => value ?? undefined);
 
 /** POST /client/config. */
-export const clientConfigRequest = z.object({ sdk_version: optional(text) });
 export const clientConfigReply = z.object({
   pjwt_auth_enabled: optional(z.boolean()),
   fwdbwd_max_chunk_len: optional(z.int().min(1)),
@@ -129,25 +128,11 @@ export const retrieveFutureRequest = z.object({ request_id: name, allow_metadata
 /** What every request that takes time is answered with. */
 export const futureReply = z.object({ request_id: name, model_id: optional(name) });
 
-/** What a future may say instead of its result. 408 carries `tryAgain`. */
-export const tryAgain = z.object({
-  type: z.literal("try_again"),
-  queue_state: optional(text),
-  queue_state_reason: optional(text),
-});
+/** What a future may give instead of its result. */
 export const futureFailure = z.object({ error: z.string(), category: z.enum(["unknown", "server", "user"]).catch("unknown") });
-export const metadataOnly = z.object({ status: z.literal("complete_metadata"), response_payload_size: optional(z.number()) });
 
 /** POST /weights_info. */
 export const weightsInfoRequest = z.object({ tinker_path: name });
-export const weightsInfoReply = z.object({ base_model: text, is_lora: z.boolean(), lora_rank: optional(z.int()) });
-
-/** GET /training_runs/{id}/checkpoints. */
-export const checkpointsReply = z.object({
-  checkpoints: z
-    .array(z.object({ checkpoint_id: name, checkpoint_type: z.enum(["training", "sampler"]), time: text, tinker_path: name }))
-    .max(100_000),
-});
 
 /** A body as one of the requests above. Errors: DataError naming the first field that is wrong. */
 export function parseRequest<T>(schema: z.ZodType<T>, body: Uint8Array): T {

@@ -98,13 +98,12 @@ export class Connection {
   async submit(path: string, body: Body): Promise<Pending> {
     const { clock, deadlineMs } = this.options;
     const started = clock.now();
-    const headers = { "x-idempotency-key": randomUUID() };
-    const ask = async () =>
-      parseValue(
-        futureReply,
-        jsonOf(await this.#persist("submit", path, () => this.#send("POST", path, body, headers)), path),
-        path,
-      );
+    const ask = async () => {
+      // Tries of one request are one to the server; a request that is made again for a broken promise is another.
+      const headers = { "x-idempotency-key": randomUUID() };
+      const reply = await this.#persist("submit", path, () => this.#send("POST", path, body, headers));
+      return parseValue(futureReply, jsonOf(reply, path), path);
+    };
     const accepted = await ask();
     return {
       accepted,

@@ -62,8 +62,9 @@ export class Policy {
         this.#model ??= await this.#build(rebuilds === 0);
         return await work(this.#model);
       } catch (error) {
+        // After any error the model may have more behind it than the history: it is not asked again.
+        await this.release();
         if (!isLost(error) || rebuilds >= MOST_REBUILDS) throw error;
-        this.#model = undefined;
         await this.server.renew();
       }
     }

@@ -2,7 +2,7 @@
 // still stand where it goes on from, and asks the same again under the same numbers, for which servers give the results they have.
 // Knows no server. Holds addresses, names and hashes; never a key or a body.
 
-import { existsSync, mkdirSync } from "node:fs";
+import { mkdirSync, statSync } from "node:fs";
 import { dirname } from "node:path";
 import { z } from "zod";
 import { appendLine, cutTornTail, readText, writeFileAtomic } from "../../../util/files.ts";
@@ -90,7 +90,7 @@ export class RequestJournal {
 }
 
 function readFormer(file: string): Line[] {
-  if (!existsSync(file)) return [];
+  if ((statSync(file, { throwIfNoEntry: false })?.size ?? MAX_BYTES) >= MAX_BYTES) return [];
   cutTornTail(file);
   return readText(file, MAX_BYTES)
     .split("\n")
