@@ -55,6 +55,8 @@ const BEST_EFFORT_TIMEOUT_MS = 5000;
 /** See the file header. */
 export class Connection {
   readonly options: ConnectionOptions;
+  /** Without a sign of life for so long, the server counts as gone. */
+  patienceMs: number;
   /** How often the server was too busy (429). */
   refusals = 0;
   /** Codec of what a future gives. */
@@ -64,6 +66,7 @@ export class Connection {
 
   constructor(options: ConnectionOptions) {
     this.options = options;
+    this.patienceMs = options.patienceMs;
     setMaxListeners(0, this.#abort.signal); // one per request under way
     this.#contact = options.clock.now();
   }
@@ -170,7 +173,7 @@ export class Connection {
     send: () => Promise<HttpReply>,
     final: readonly number[] = [],
   ): Promise<HttpReply | undefined> {
-    const { clock, random, patienceMs } = this.options;
+    const { clock, random } = this.options;
     const started = clock.now();
     let last = "";
     for (let tries = 1, code = ""; ; tries++) {
@@ -184,6 +187,7 @@ export class Connection {
       const verdict = verdictOn(step, setback, tries, random);
       if (verdict.next !== "again") throw said;
       if ("failure" in setback && setback.failure === "deadline" && step === "poll") return undefined;
+      const { patienceMs } = this;
       if (clock.now() - Math.max(started, this.#contact) > patienceMs)
         throw new TinkerError(`${path}: expected a sign of life within ${patienceMs / 1000} s, got: ${last}`, {
           retryable: true,

@@ -1,6 +1,6 @@
 // What a Tinker server does with what it is sent, found out on a throwaway model of a few tokens before any work: its codec, how it brings
 // the losses of tokens together, whether weights keep their sign, how long its lists of prompt logprobs are, when it tells a model's id.
-// Gradients are then given in the first form that is applied as it is meant. Source of the differences: docs/engines.md.
+// Gradients are then given in the first form that is applied as it is meant. Why: docs/decisions/2026-11-21-tinker-engine.md.
 // The trick: requests whose gradients cancel out under one form, and under no other, leave the weights where they were.
 
 import type { Codec } from "../../../tinker-wire/protocol.ts";

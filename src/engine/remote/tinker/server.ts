@@ -29,6 +29,8 @@ export interface RequestLimits {
   readonly bytes: number;
 }
 
+/** A server that was never there is told soon: its address may be wrong. */
+const FIRST_PATIENCE_MS = 60_000;
 /** Where a server tells no limits. */
 const DEFAULT_LIMITS: RequestLimits = { sequences: 1024, bytes: 32 * 2 ** 20 };
 
@@ -61,6 +63,7 @@ export class Server {
    */
   static async connect(options: ConnectionOptions, wishes: ServerWishes, formerSession?: FormerSession): Promise<Server> {
     const connection = new Connection(options);
+    connection.patienceMs = Math.min(options.patienceMs, FIRST_PATIENCE_MS);
     try {
       const told = await clientConfig(connection);
       const { supported_models } = parseValue(
@@ -80,6 +83,7 @@ export class Server {
         { formerSession, concurrency: wishes.concurrency },
       );
       await server.session();
+      connection.patienceMs = options.patienceMs;
       return server;
     } catch (error) {
       connection.close();

@@ -49,7 +49,7 @@ export class TinkerTrainer implements Trainer {
     server.policies++;
   }
 
-  /** A loss that throws leaves no gradient; a request that fails leaves that of the call's other requests, which `loadState` drops. */
+  /** A loss that throws, or a request that fails, leaves the gradient as it was before the call. */
   forwardBackward(data: readonly Datum[], loss: LossFn): Promise<Metrics> {
     return this.#inOrder(async () => {
       const batches = this.#batches(data);
