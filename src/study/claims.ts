@@ -2,8 +2,8 @@
 // set before the study was made. Knows the arms that it needs by name; without their runs a claim has no verdict.
 
 import {
+  common,
   type Estimate,
-  estimate,
   greedy,
   iterationWithin,
   kind,
@@ -95,7 +95,7 @@ function challengerMatters(runs: readonly RunRecord[]): Claim[] {
 
 function moreThanElicitation(runs: readonly RunRecord[]): Claim[] {
   const improved = runsOf(runs, "improved");
-  const rounds = longest(improved);
+  const rounds = common(improved);
   const beyond = (measure: Measure) =>
     pairedEstimate({ runs: improved, measure: returned(measure, rounds) }, { runs: improved, measure: ofForced(measure) });
   const low = pairedEstimate(
@@ -103,7 +103,7 @@ function moreThanElicitation(runs: readonly RunRecord[]): Claim[] {
     { runs: improved, measure: ({ lowTemperature }) => lowTemperature && 100 * lowTemperature.forced },
   );
   return [
-    judged("Beyond elicitation: returned − forced base, mean@8", beyond(meanAtK), 15, false),
+    judged(`Beyond elicitation: returned after ${rounds} iterations − forced base, mean@8`, beyond(meanAtK), 15, false),
     judged("Beyond elicitation: the same on level 5, which no corpus document has", beyond(level("5")), 8, false),
     judged("Beyond elicitation: the same, greedy", beyond(greedy), 5, false),
     judged("Beyond elicitation: the same at T = 0.25", low, 5, false),
@@ -151,7 +151,7 @@ function transfer(runs: readonly RunRecord[]): Claim {
   const improved = runsOf(runs, "improved");
   const general = kind("general");
   const found = pairedEstimate(
-    { runs: improved, measure: returned(general, longest(improved)) },
+    { runs: improved, measure: returned(general, common(improved)) },
     { runs: improved, measure: ofBase(general) },
   );
   return judged("Transfer: returned − base on families never posed, mean@8", found, 8, false);
@@ -195,23 +195,28 @@ function controls(runs: readonly RunRecord[]): Claim[] {
   });
 }
 
-/** Seconds that a run's method takes per iteration, without the evaluation. */
-function secondsPerIteration({ iterations }: RunRecord): number | undefined {
-  const times = iterations
-    .filter(({ iteration }) => iteration > 0)
-    .map(({ seconds: { evaluation: _, ...method } }) => Object.values(method).reduce((sum, part) => sum + part, 0));
-  return times.length === 0 ? undefined : times.reduce((sum, time) => sum + time, 0) / times.length;
+/** Seconds that the method takes in an iteration, without the evaluation. */
+function methodSeconds({ seconds: { evaluation: _, ...method } }: IterationRecord): number {
+  return Object.values(method).reduce((sum, part) => sum + part, 0);
 }
 
+/** The median over seeds and iterations: runs share the machine, and single times tell of what else it did. */
 function cost(runs: readonly RunRecord[]): Claim {
   const paper = runsOf(runs, "paper");
-  const ratio: RunMeasure = (run) => {
-    const other = paper.find(({ seed }) => seed === run.seed);
-    const [own, theirs] = [secondsPerIteration(run), other && secondsPerIteration(other)];
-    return own === undefined || theirs === undefined ? undefined : 100 * (own / theirs - 1);
-  };
-  const found = estimate(runsOf(runs, "improved"), ratio);
+  const ratios = runsOf(runs, "improved").flatMap(({ seed, iterations }) => {
+    const other = paper.find((run) => run.seed === seed)?.iterations ?? [];
+    return iterations.slice(1).flatMap((record) => {
+      const theirs = other.find(({ iteration }) => iteration === record.iteration);
+      return theirs === undefined ? [] : [100 * (methodSeconds(record) / methodSeconds(theirs) - 1)];
+    });
+  });
   const claim = "Cost: time of an iteration, improved over paper, in %";
-  if (found === undefined) return { claim, target: "at most +25.0", found: "no runs" };
-  return { claim, target: "at most +25.0", found: estimateText(found), holds: found.mean <= 25 };
+  if (ratios.length === 0) return { claim, target: "at most +25.0", found: "no runs" };
+  const median = ratios.sort((a, b) => a - b)[Math.floor(ratios.length / 2)];
+  return {
+    claim,
+    target: "at most +25.0",
+    found: `median ${signed(median)} of ${ratios.length} iterations`,
+    holds: median <= 25,
+  };
 }

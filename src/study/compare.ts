@@ -34,9 +34,9 @@ export type RunMeasure = (run: RunRecord) => number | undefined;
  * The record after `at` rounds. A run that ended early, by a rule, its guard or for want of questions, keeps the policy it ended with;
  * what an interrupted run did not reach, or none was asked for, is undefined.
  */
-export function recordAt({ iterations, state, planned }: RunRecord, at: number): IterationRecord | undefined {
-  const endedEarly = state !== "stopped" && at <= planned;
-  return iterations.find(({ iteration }) => iteration === at) ?? (endedEarly ? iterations[iterations.length - 1] : undefined);
+export function recordAt(run: RunRecord, at: number): IterationRecord | undefined {
+  const endedEarly = run.state !== "stopped" && at <= run.planned;
+  return run.iterations.find(({ iteration }) => iteration === at) ?? (endedEarly ? lastOf(run) : undefined);
 }
 
 /** The record of the policy that a run of `iterations` rounds returns: the guard's best so far where it rolls back, else the last. */
@@ -46,9 +46,27 @@ export function returnedAt(run: RunRecord, iterations: number): IterationRecord 
   return recordAt(run, last.guard?.best ?? last.iteration);
 }
 
+/** How many iterations every one of the runs has come to, or ended before; 0 without runs. */
+export function common(runs: readonly RunRecord[]): number {
+  const reach = runs.map((run) => (run.state === "stopped" ? lastOf(run).iteration : run.planned));
+  return runs.length === 0 ? 0 : Math.min(...reach);
+}
+
+/** After how many iterations an arm is compared with its rival: as many as both have with every seed, at most those of the arm. */
+export function comparedRounds(
+  runs: readonly RunRecord[],
+  arm: { readonly name: string; readonly against?: string; readonly iterations: number },
+): number {
+  return Math.min(arm.iterations, common(runsOf(runs, arm.name)), common(runsOf(runs, arm.against ?? arm.name)));
+}
+
+function lastOf({ iterations }: RunRecord): IterationRecord {
+  return iterations[iterations.length - 1];
+}
+
 /** Iterations of the longest run. */
 export function longest(runs: readonly RunRecord[]): number {
-  return Math.max(0, ...runs.map(({ iterations }) => iterations[iterations.length - 1].iteration));
+  return Math.max(0, ...runs.map((run) => lastOf(run).iteration));
 }
 
 /** The runs of an arm. */

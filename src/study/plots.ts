@@ -66,8 +66,8 @@ function differences(study: StudyResult): string {
   return forestPlot({
     title: "Difference to the rival arm in mean@8, paired by seed, 95 % interval",
     xLabel: "points",
-    rows: armDifferences(study, meanAtK).map(({ arm, found }) => ({
-      label: `${arm.title} − ${arm.against}, ${arm.iterations} it.`,
+    rows: armDifferences(study, meanAtK).map(({ arm, found, rounds }) => ({
+      label: `${arm.title} − ${arm.against}, ${rounds} it.`,
       value: found.mean,
       low: found.low,
       high: found.high,

@@ -6,7 +6,7 @@ import { expectObject, readJsonl } from "../store/jsonl.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { DataError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
-import { returnedAt, runsOf } from "./compare.ts";
+import { comparedRounds, returnedAt, runsOf } from "./compare.ts";
 import type { RunRecord } from "./record.ts";
 import type { StudyArm } from "./tables.ts";
 
@@ -25,11 +25,13 @@ export function questionIntervals(
     const record = returnedAt(run, rounds);
     return record && scoresByQuestion(open(run), record.iteration);
   };
-  const found = arms.flatMap(({ name, against, iterations }): [string, QuestionInterval][] => {
+  const found = arms.flatMap((arm): [string, QuestionInterval][] => {
+    const { name, against } = arm;
     if (against === undefined) return [];
+    const rounds = comparedRounds(runs, arm);
     const pairs = runsOf(runs, name).flatMap((run) => {
       const other = runsOf(runs, against).find(({ seed }) => seed === run.seed);
-      const [own, theirs] = [scoresAt(run, iterations), other && scoresAt(other, iterations)];
+      const [own, theirs] = [scoresAt(run, rounds), other && scoresAt(other, rounds)];
       return own === undefined || theirs === undefined ? [] : [{ own, theirs }];
     });
     if (pairs.length === 0) return [];

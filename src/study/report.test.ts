@@ -2,7 +2,17 @@
 
 import { describe, expect, it } from "vitest";
 import { claims } from "./claims.ts";
-import { estimate, greedy, iterationWithin, meanAtK, pairedEstimate, recordAt, returnedAt } from "./compare.ts";
+import {
+  common,
+  comparedRounds,
+  estimate,
+  greedy,
+  iterationWithin,
+  meanAtK,
+  pairedEstimate,
+  recordAt,
+  returnedAt,
+} from "./compare.ts";
 import { estimateText, levelText, markdownTable, replaceBlocks, signed } from "./format.ts";
 import { plots } from "./plots.ts";
 import type { IterationRecord, PolicyScores, RunRecord } from "./record.ts";
@@ -64,6 +74,14 @@ describe("what a run scored", () => {
     expect(returnedAt({ ...run, rollback: false }, 2)?.iteration).toBe(2);
   });
 
+  it("is compared after as many iterations as all runs of both arms have", () => {
+    const runs = [runOf("a", 1, [0, 0.1, 0.2, 0.3]), runOf("a", 2, [0, 0.1, 0.2], { state: "stopped", planned: 3 })];
+    const rival = [runOf("b", 1, [0, 0.1], { planned: 9 })];
+    expect([common(runs), common(rival), common([])]).toEqual([2, 9, 0]);
+    expect(comparedRounds([...runs, ...rival], { name: "b", against: "a", iterations: 5 })).toBe(2);
+    expect(comparedRounds([...runs, ...rival], { name: "b", against: "a", iterations: 1 })).toBe(1);
+  });
+
   it("at equal Solver steps is the last iteration within them", () => {
     const run = runOf("a", 1, [0.5, 0.6, 0.7, 0.8]);
     expect([0, 14, 15, 31, 99].map((steps) => iterationWithin(run, steps))).toEqual([0, 0, 1, 2, 3]);
@@ -99,7 +117,7 @@ describe("claims", () => {
     ["Challenger: trained − untrained", true],
     // 30 steps: the trained run after two iterations, 0.7 against 0.6.
     ["Challenger: the same at no more Solver steps than the untrained run took", true],
-    ["Beyond elicitation: returned − forced base", true],
+    ["Beyond elicitation: returned after 5 iterations − forced base", true],
     ["Beyond elicitation: the same on level 5", true],
     ["Beyond elicitation: the same at T = 0.25", undefined],
     ["No collapse: improved − paper", true],

@@ -2,6 +2,8 @@
 
 import { claims } from "./claims.ts";
 import {
+  common,
+  comparedRounds,
   estimate,
   greedy,
   kind,
@@ -79,7 +81,7 @@ function setting({ about, seeds, runs, arms }: StudyResult): string {
   return [
     `${questions}Made by \`${about.command}\` with rzero ${about.rzero} at commit ${about.commit}, Node ${about.node}, ${about.cpu}, ${about.cores} cores, ` +
       `${about.jobs} runs at a time, finished ${about.finished.slice(0, 16).replace("T", " ")} UTC; ${(about.computeSeconds / 3600).toFixed(1)} hours of phases in all. ` +
-      `${arms.length} arms, seeds ${seeds.join(", ")}: ${count("done")} runs complete, ${count("stopped")} stopped before their end, ${count("failed")} ended by an error.`,
+      `${arms.filter(({ name }) => runsOf(runs, name).length > 0).length} of ${arms.length} arms, seeds ${seeds.join(", ")}: ${count("done")} runs complete, ${count("stopped")} stopped before their end, ${count("failed")} ended by an error.`,
     ...(problems.length > 0 ? [`\nRuns that ended by an error keep the policy they had:\n\n${problems.join("\n")}`] : []),
   ].join("\n");
 }
@@ -132,12 +134,17 @@ function scoreTable({ arms, runs }: StudyResult): string {
     [
       row("base", first, (run) => run.iterations[0].scores, lowest("base")),
       row("base forced to begin with `<think>`", first, (run) => run.iterations[0].forced, lowest("forced")),
-      ...arms.flatMap(({ name, title, iterations }) => {
+      ...arms.flatMap(({ name, title }) => {
         const of = runsOf(runs, name);
-        const complete = of.filter((run) => recordAt(run, iterations) !== undefined);
-        if (complete.length === 0) return [];
-        const text = `${title}, ${iterations} iterations (${complete.length} ${complete.length === 1 ? "seed" : "seeds"})`;
-        return [row(text, complete, (run) => returnedAt(run, iterations)?.scores, lowest("end"))];
+        return [...new Set([common(of), longest(of)])].flatMap((rounds) => {
+          const complete = of.filter((run) => recordAt(run, rounds) !== undefined);
+          if (complete.length === 0 || rounds === 0) return [];
+          const text = `${title}, ${rounds} iterations (${complete.length} ${complete.length === 1 ? "seed" : "seeds"})`;
+          // The low temperature is of what a run returns as far as it got.
+          const atEnd: RunMeasure = (run) =>
+            lowest("end")(run) !== undefined && longest([run]) === rounds ? lowest("end")(run) : undefined;
+          return [row(text, complete, (run) => returnedAt(run, rounds)?.scores, atEnd)];
+        });
       }),
     ],
   );
@@ -147,15 +154,16 @@ function scoreTable({ arms, runs }: StudyResult): string {
 export function armDifferences({ arms, runs }: StudyResult, measure: Measure) {
   return arms.flatMap((arm) => {
     if (arm.against === undefined) return [];
+    const rounds = comparedRounds(runs, arm);
     const end: RunMeasure = (run) => {
-      const record = returnedAt(run, arm.iterations);
+      const record = returnedAt(run, rounds);
       return record && measure(record.scores);
     };
     const found = pairedEstimate(
       { runs: runsOf(runs, arm.name), measure: end },
       { runs: runsOf(runs, arm.against), measure: end },
     );
-    return found === undefined ? [] : [{ arm, found }];
+    return found === undefined ? [] : [{ arm, found, rounds }];
   });
 }
 
@@ -163,13 +171,13 @@ function differenceTable(study: StudyResult): string {
   const byGreedy = new Map(armDifferences(study, greedy).map(({ arm, found }) => [arm.name, found]));
   return markdownTable(
     ["arm − rival", "rival", "iterations", "mean@8, over seeds", "over questions", "greedy, over seeds", "each seed, mean@8"],
-    armDifferences(study, meanAtK).map(({ arm, found }) => {
+    armDifferences(study, meanAtK).map(({ arm, found, rounds }) => {
       const other = byGreedy.get(arm.name);
       const over = study.overQuestions[arm.name];
       return [
         arm.title,
         arm.against ?? "",
-        String(arm.iterations),
+        String(rounds),
         estimateText(found),
         over === undefined ? "–" : `[${signed(over[0])}, ${signed(over[1])}]`,
         other === undefined ? "–" : estimateText(other),
@@ -233,13 +241,15 @@ function iterationTable({ arms, runs }: StudyResult): string {
   return markdownTable(["arm", "iteration", "mean@8", "greedy", ...CURRICULUM_COLUMNS.map(([title]) => title)], rows);
 }
 
-function armTable({ arms, empty }: StudyResult): string {
+function armTable({ arms, empty, runs }: StudyResult): string {
   const table = markdownTable(
-    ["arm", "what it is", "iterations", "compared with", "what differs from it"],
+    ["arm", "what it is", "iterations by seed", "compared with", "what differs from it"],
     arms.map(({ name, title, iterations, against, differs }) => [
       `\`${name}\``,
       title,
-      String(iterations),
+      runsOf(runs, name)
+        .map((run) => String(longest([run])))
+        .join(", ") || `not run (${iterations})`,
       against === undefined ? "–" : `\`${against}\``,
       differs.map((item) => `\`${item}\``).join(", ") || "–",
     ]),
