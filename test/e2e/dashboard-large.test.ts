@@ -1,5 +1,5 @@
 // The list of questions over a store too tall for a browser's element: every frame of a scroll is full of rows, the ends are reached, filter
-// and sort answer. RZERO_PAGE_SCALE=10 takes a million questions (docs/dashboard.md has the times); the default is what CI has time for.
+// and sort answer. RZERO_PAGE_SCALE=10 takes a million questions; the default is what CI has time for. Times are in docs/dashboard.md.
 
 import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";

@@ -12,7 +12,13 @@ interface Column {
   readonly score: BenchScore | undefined;
 }
 
-export function ScoreTables({ scores: { columns, best } }: { readonly scores: Scores }) {
+export interface ScoreTablesProps {
+  readonly scores: Scores;
+  /** Whether the run is over: its best iteration can change until then. */
+  readonly over: boolean;
+}
+
+export function ScoreTables({ scores: { columns, best }, over }: ScoreTablesProps) {
   const names = [...new Set(columns.flatMap(({ benches }) => benches.map(({ name }) => name)))];
   return (
     <>
@@ -29,7 +35,8 @@ export function ScoreTables({ scores: { columns, best } }: { readonly scores: Sc
       ))}
       {best && (
         <p class="muted">
-          ★ the iteration the run ends with: {best.iteration === 0 ? "the base model" : best.iteration}
+          ★ {over ? "the iteration the run ends with" : "the best iteration so far"}:{" "}
+          {best.iteration === 0 ? "the base model" : best.iteration}
           {best.by && ` (by the ${best.by})`}.
         </p>
       )}

@@ -66,7 +66,11 @@ function ScorePart({ run }: { readonly run: RunData }) {
       <h2>Scores</h2>
       <Show load={load} what="the scores">
         {(scores) =>
-          scores.columns.length === 0 ? <Empty>Nothing has been evaluated yet.</Empty> : <ScoreTables scores={scores} />
+          scores.columns.length === 0 ? (
+            <Empty>Nothing has been evaluated yet.</Empty>
+          ) : (
+            <ScoreTables scores={scores} over={run.row?.state === "done"} />
+          )
         }
       </Show>
     </>
