@@ -1,6 +1,6 @@
 // `rzero serve`: a model behind a standard protocol, until Ctrl-C.
 
-import { mkdirSync, mkdtempSync, rmSync } from "node:fs";
+import { mkdtempSync, rmSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, join } from "node:path";
 import { Command } from "commander";
@@ -11,7 +11,8 @@ import type { ModelSource } from "../server/models.ts";
 import { type OpenAIServerOptions, SERVER_DEFAULTS, serveOpenAI } from "../server/openai.ts";
 import { serveTinker, TINKER_DEFAULTS } from "../server/tinker.ts";
 import { acquireLock } from "../store/lock.ts";
-import { ConfigError } from "../util/errors.ts";
+import { ConfigError, errorText } from "../util/errors.ts";
+import { makeDirectory } from "../util/files.ts";
 import { keepSecret } from "../util/secrets.ts";
 import { engineConfig } from "./engine.ts";
 import { type ModelRef, resolveModel } from "./model-ref.ts";
@@ -128,7 +129,11 @@ async function serveTraining(
   if (baseDir !== model.dir)
     throw new ConfigError(`model: expected a whole model to train, got an adapter (${model.dir}). Export it merged first.`);
   const stateDir = options.state ?? mkdtempSync(join(tmpdir(), "rzero-tinker-"));
-  mkdirSync(stateDir, { recursive: true });
+  try {
+    makeDirectory(stateDir);
+  } catch (error) {
+    throw new ConfigError(`--state: expected a directory that can be written, got ${stateDir}: ${errorText(error)}`);
+  }
   const lock = acquireLock(join(stateDir, "lock"), `the state directory ${stateDir}`);
   const signal = onInterrupt("stopping: what was accepted is kept");
   const engine = engineOf(options.dtype);

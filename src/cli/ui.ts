@@ -2,6 +2,7 @@
 // that cannot slow or fail the run.
 
 import { spawn } from "node:child_process";
+import { existsSync } from "node:fs";
 import { setPriority } from "node:os";
 import { Command } from "commander";
 import { serveDashboard } from "../dashboard/server.ts";
@@ -37,6 +38,8 @@ export function uiCommand(): Command {
 async function serve(options: UiOptions): Promise<void> {
   if (options.port > 65535) throw new ConfigError(`port: expected at most 65535, got ${options.port}.`);
   const root = runsRoot(options.runs);
+  if (options.runs !== undefined && !existsSync(root))
+    throw new ConfigError(`--runs: expected a directory, got ${options.runs}, which does not exist.`);
   const signal = onInterrupt("stopping");
   if (options.beside) lowerPriority();
   const dashboard = await serveDashboard({ root, port: options.port });

@@ -30,7 +30,7 @@ export interface RequestLimits {
 }
 
 /** A server that was never there is told soon: its address may be wrong. */
-const FIRST_PATIENCE_MS = 60_000;
+const FIRST_PATIENCE_MS = 15_000;
 /** Where a server tells no limits. */
 const DEFAULT_LIMITS: RequestLimits = { sequences: 1024, bytes: 32 * 2 ** 20 };
 
