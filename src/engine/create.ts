@@ -51,7 +51,7 @@ export function answeringFormat({ dtype = "auto", frozenDtype = "same" }: LocalE
   return dtype === "auto" ? bestFormat() : dtype;
 }
 
-/** Starts the engine that the configuration asks for. Errors: EngineError (it cannot start). */
+/** Starts the engine that the configuration asks for. Errors: ConfigError (unknown kind), EngineError (it cannot start). */
 export function createEngine(config: EngineConfig, run: EngineRun = {}): Engine {
   switch (config.kind) {
     case "local": {
@@ -64,6 +64,8 @@ export function createEngine(config: EngineConfig, run: EngineRun = {}): Engine 
       const urls = typeof url === "string" ? [url] : url;
       return createTinkerEngine({ ...options, ...run, urls, lora: { ...lora, seed: lora.seed ?? 0 } });
     }
+    default:
+      throw new ConfigError(`engine.kind: expected "local" or "tinker", got ${JSON.stringify((config as EngineConfig).kind)}.`);
   }
 }
 

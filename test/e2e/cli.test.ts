@@ -325,7 +325,7 @@ describe("runs", () => {
     expect(readdirSync(out)).toContain("rzero.json");
     expect(statSync(join(out, "model.safetensors")).size).toBe(statSync(join(model, "model.safetensors")).size);
     expect(rzero(["export", "mine-001", "--what", "solver", "--format", "jsonl", "--out", "y"]).stderr).toContain(
-      "expected hf or peft for --what solver",
+      "expected hf or peft or gguf for --what solver",
     );
   });
 

@@ -180,7 +180,9 @@ describe("a run with frozen roles on eight servers", () => {
     expect(Object.keys(expected).length).toBeGreaterThan(12);
     expect(produced("pooled")).toEqual(expected);
     const summary = said.at(-1) ?? "";
-    expect(summary).toMatch(/^5 of 8 endpoints up, \d+ completions/);
+    // The one that answered garbage is asked again after a while; on a slow machine the run lasts so long.
+    expect(summary).toMatch(/^[56] of 8 endpoints up, \d+ completions/);
+    expect(summary).toMatch(/[1-9]\d* failed, [1-9]\d* garbage/);
     // Each answer that a frozen role gave alone came from a server, and was used once.
     expect(/, (\d+) completions, (\d+) tokens/.exec(summary)?.slice(1).map(Number)).toEqual([drawn.completions, drawn.tokens]);
     expect(textOf(join(root, "pooled")) + said.join("\n")).not.toContain(KEY);
