@@ -54,12 +54,15 @@ function curvesOf({ arms, runs }: StudyResult, first: number, at: (iteration: nu
     });
 }
 
-/** A point with its band; of one seed there is no band. */
+/** Of two seeds Student's interval is as wide as the plot; their band would hide the others. */
+const SEEDS_FOR_BAND = 3;
+
+/** A point, with its band where there are seeds enough. */
 function pointOf(runs: readonly RunRecord[], x: number, measure: RunMeasure): CurvePoint[] {
   const found = estimate(runs, measure);
   if (found === undefined) return [];
   const { mean: y, low, high } = found;
-  return [Number.isFinite(low) ? { x, y, low: Math.max(0, low), high: Math.min(100, high) } : { x, y }];
+  return [found.seeds.length >= SEEDS_FOR_BAND ? { x, y, low: Math.max(0, low), high: Math.min(100, high) } : { x, y }];
 }
 
 function differences(study: StudyResult): string {

@@ -21,13 +21,18 @@ export interface ForestPlot {
 const ROW = 24;
 const TOP = 44;
 
-/** A forest plot; rows whose interval holds 0 are drawn muted. Intervals wider than ten times the widest estimate are cut at the frame. */
+/**
+ * A forest plot; rows whose interval holds 0 are drawn muted. An interval that reaches further than three times the largest estimate is cut
+ * there, and one without ends is not drawn.
+ */
 export function forestPlot({ title, xLabel, rows, width = 760 }: ForestPlot): string {
   const bottom = TOP + rows.length * ROW + 6;
   const left = 24 + Math.max(80, ...rows.map((row) => row.label.length * 6.6));
   const right = width - 24 - Math.max(0, ...rows.map(({ note = "" }) => note.length * 6.6));
-  const reach = 10 * Math.max(1, ...rows.map(({ value }) => Math.abs(value)));
-  const ends = rows.flatMap(({ low, high }) => [Math.max(low, -reach), Math.min(high, reach)]);
+  const reach = 3 * Math.max(1, ...rows.map(({ value }) => Math.abs(value)));
+  const ends = rows.flatMap(({ value, low, high }) =>
+    Number.isFinite(low + high) ? [Math.max(low, -reach), Math.min(high, reach)] : [value],
+  );
   const ticks = niceTicks(Math.min(0, ...ends), Math.max(0, ...ends));
   const [first, last] = [ticks[0], ticks[ticks.length - 1]];
   const x = linearScale([first, last], [left, right]);
@@ -36,7 +41,9 @@ export function forestPlot({ title, xLabel, rows, width = 760 }: ForestPlot): st
     const colour = low > 0 || high < 0 ? seriesColour(0) : "var(--muted)";
     return [
       label({ x: left - 12, y: y + 4, text: name, anchor: "end" }),
-      rule(x(Math.max(low, first)), y, x(Math.min(high, last)), y, colour).replace("/>", ' stroke-width="2"/>'),
+      Number.isFinite(low + high)
+        ? rule(x(Math.max(low, first)), y, x(Math.min(high, last)), y, colour).replace("/>", ' stroke-width="2"/>')
+        : "",
       `<circle cx="${round(x(value))}" cy="${round(y)}" r="4" fill="${colour}"/>`,
       ...(note === undefined ? [] : [label({ x: right + 12, y: y + 4, text: note, muted: true })]),
     ].join("");

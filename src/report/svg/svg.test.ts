@@ -78,7 +78,7 @@ describe("lineChart", () => {
 });
 
 describe("forestPlot", () => {
-  it("tells estimates apart from none, and cuts endless intervals", () => {
+  it("tells estimates apart from none, and draws no endless interval", () => {
     const plot = forestPlot({
       title: "T",
       xLabel: "points",
@@ -90,6 +90,7 @@ describe("forestPlot", () => {
     });
     const dots = [...plot.matchAll(/<circle[^>]*fill="([^"]+)"/g)].map(([, colour]) => colour);
     expect(dots).toEqual(["var(--s0)", "var(--muted)", "var(--muted)"]);
+    expect(plot.match(/stroke-width="2"/g)).toHaveLength(2);
     expect(plot).not.toMatch(/NaN|Infinity/);
     expect(unbalanced(plot)).toEqual([]);
   });
