@@ -200,7 +200,10 @@ function methodSeconds({ seconds: { evaluation: _, ...method } }: IterationRecor
   return Object.values(method).reduce((sum, part) => sum + part, 0);
 }
 
-/** The median over seeds and iterations: runs share the machine, and single times tell of what else it did. */
+/**
+ * The median over seeds and iterations. It has no verdict: runs share the machine with each other and with whatever else it does, so only
+ * times of runs that had it for themselves can be judged.
+ */
 function cost(runs: readonly RunRecord[]): Claim {
   const paper = runsOf(runs, "paper");
   const ratios = runsOf(runs, "improved").flatMap(({ seed, iterations }) => {
