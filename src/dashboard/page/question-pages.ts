@@ -65,7 +65,8 @@ function usePages(key: string, version: unknown): QuestionRows {
     const mine = held.current;
     if (mine.asked.has(window)) return;
     mine.asked.add(window);
-    const path = `${key}&offset=${window * SIZE}&limit=${SIZE}`;
+    // Of what is held: a timer of an earlier table may have called.
+    const path = `${mine.key}&offset=${window * SIZE}&limit=${SIZE}`;
     read<QuestionPage>(path, abort.current.signal).then(
       (page) => {
         mine.asked.delete(window);

@@ -13,7 +13,7 @@ import { readModelDirectory } from "../../../dist/engine/local/model-directory.j
 import { linearShapes } from "../../../dist/engine/local/parameters.js";
 import { loadTokenizer } from "../../../dist/engine/local/tokenizer.js";
 import { RolloutJournal, verifyJournal } from "../../../dist/rollout/journal.js";
-import { readJsonBody } from "../../../dist/server/body.js";
+import { parseJsonBody, readBody } from "../../../dist/server/body.js";
 import { chatCompletions } from "../../../dist/server/chat.js";
 import { completions } from "../../../dist/server/completions.js";
 import { toProblem } from "../../../dist/server/problem.js";
@@ -172,7 +172,10 @@ async function onceRequest(_, random) {
     gone: new AbortController().signal,
     response: {},
     rest: "",
-    json: () => readJsonBody(request, 8 * 2 ** 20, () => {}),
+    json: async () => {
+      const { bytes } = await readBody(request, { types: ["application/json"], limit: 8 * 2 ** 20 }, () => {});
+      return parseJsonBody(bytes);
+    },
   };
   try {
     await (at === 0 ? chatCompletions : completions)(service, exchange);
