@@ -16,8 +16,8 @@ import { RolloutJournal, verifyJournal } from "../../../dist/rollout/journal.js"
 import { parseJsonBody, readBody } from "../../../dist/server/body.js";
 import { chatCompletions } from "../../../dist/server/chat.js";
 import { completions } from "../../../dist/server/completions.js";
+import { ModelTable } from "../../../dist/server/models.js";
 import { toProblem } from "../../../dist/server/problem.js";
-import { Service } from "../../../dist/server/service.js";
 import { PhaseCheckpoints } from "../../../dist/store/checkpoints.js";
 import { sha256 } from "../../../dist/util/files.js";
 import { mutateBytes, mutateJson, mutateLines, mutateSafetensors } from "./mutate.mjs";
@@ -135,13 +135,13 @@ function onceAdapter(dir, random) {
 
 /** What a request comes to that is taken in. */
 class Accepted extends Error {}
-let service;
+let models;
 function prepareServer() {
   const submit = () => {
     throw new Accepted();
   };
   const live = { context: 256, vocabSize: 512, ended: new Promise(() => {}), submit };
-  service = new Service({ live, tokenizer: loadTokenizer(golden("tiny-qwen3")), names: ["m"], maxQueue: 4 });
+  models = new ModelTable({ live, tokenizer: loadTokenizer(golden("tiny-qwen3")), names: ["m"], maxQueue: 4 });
 }
 const SAMPLING = { model: "m", temperature: 0.5, top_p: 0.9, top_k: 5, n: 2, seed: 3, stop: ["a", "b"], stream: false };
 const BODIES = [
@@ -178,7 +178,7 @@ async function onceRequest(_, random) {
     },
   };
   try {
-    await (at === 0 ? chatCompletions : completions)(service, exchange);
+    await (at === 0 ? chatCompletions : completions)(models, exchange);
   } catch (error) {
     if (error instanceof Accepted) return;
     // What is no fault of the client's is ours.
