@@ -2,8 +2,17 @@
 // Every route is GET and answers JSON, but for the two event streams. Times are ISO 8601 in UTC, durations seconds, shares in [0, 1].
 // A problem is `{"error": {"message"}}` with status 400 (bad query), 403 (wrong Host), 404, or 503 (the index is not there yet).
 
-import type { BenchScore, BrokenRule, GuardBest, GuardDecision, GuardMeasures, Score } from "../store/events.ts";
+import type {
+  BenchScore,
+  BrokenRule,
+  CurriculumMetrics,
+  GuardBest,
+  GuardDecision,
+  GuardMeasures,
+  Score,
+} from "../store/events.ts";
 import type { Phase, Role } from "../store/layout.ts";
+import type { MatrixCell, MatrixGrid } from "../store/matrix.ts";
 
 const run = (name: string) => `/api/runs/${encodeURIComponent(name)}`;
 
@@ -197,47 +206,21 @@ export interface Scores {
   readonly best?: GuardBest & { readonly by?: string };
 }
 
-export type { BenchScore, BrokenRule, GuardBest, GuardDecision, GuardMeasures, Phase, Role, Score };
+export type { BenchScore, BrokenRule, GuardBest, GuardDecision, GuardMeasures, MatrixCell, Phase, Role, Score };
 
 export interface Comparison {
   readonly runs: readonly { readonly row: RunRow; readonly curves: readonly CurveSet[]; readonly scores: Scores }[];
 }
 
 /** Each iteration's Solver (row) on each iteration's questions (column). */
-export interface Matrix {
-  /** Absent cells were not measured. */
-  readonly solvers: readonly number[];
-  readonly questions: readonly number[];
-  /** cells[solver][question]. */
-  readonly cells: readonly (readonly (MatrixCell | null)[])[];
+export interface Matrix extends MatrixGrid {
   /** What computes it, when there is none. */
   readonly command: string;
 }
 
-export interface MatrixCell {
-  readonly questions: number;
-  readonly samples: number;
-  /** Share of answers equivalent to the pseudo-label of the question's own iteration, with its 95 % interval. */
-  readonly agreement: number;
-  readonly ci95: readonly [number, number];
-  /** Share of answers that are true, over questions of known truth. */
-  readonly accuracy?: number;
-  /** Mean vote share of this Solver on the questions. */
-  readonly voteShare: number;
-}
-
 /** Coverage per iteration, and a sample of questions on a plane where near wordings are near. */
 export interface Diversity {
-  readonly iterations: readonly {
-    readonly iteration: number;
-    readonly questions: number;
-    readonly distinctShare: number;
-    readonly newShare: number;
-    readonly distinctGramShare: number;
-    /** Clusters of the first `clustered` questions, as the run measured them. */
-    readonly clusters: number;
-    readonly clustered: number;
-  }[];
+  readonly iterations: readonly (CurriculumMetrics["coverage"] & { readonly iteration: number; readonly questions: number })[];
   readonly points: readonly MapPoint[];
   /** Clusters of the map, the largest first. */
   readonly clusters: readonly MapCluster[];

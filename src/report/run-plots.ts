@@ -1,7 +1,6 @@
 // The plots of a run's report: scores by iteration, rewards and health by step. Reads points, draws with svg/.
 
-import { existsSync } from "node:fs";
-import { expectObject } from "../store/jsonl.ts";
+import { matrixGrid, readMatrix } from "../store/matrix.ts";
 import type { RunStore } from "../store/run-store.ts";
 import { formatPercent } from "../util/format.ts";
 import type { Block } from "./document.ts";
@@ -142,19 +141,12 @@ function draw(
 
 /** Each iteration's Solver on each iteration's questions, where it was measured: share of answers that agree with the pseudo-label. */
 function matrixTables(store: RunStore): Table[] {
-  if (!existsSync(store.layout.matrix)) return [];
-  const { solvers, questions, cells } = expectObject(store.readJson(store.layout.matrix), store.layout.matrix) as Partial<Matrix>;
-  if (!Array.isArray(solvers) || !Array.isArray(questions) || !Array.isArray(cells)) return [];
+  const { solvers, questions, cells } = matrixGrid(readMatrix(store.layout.matrix));
+  if (cells.length === 0) return [];
   const header = ["Solver of", ...questions.map((iteration) => `questions of ${iteration}`)];
   const rows = solvers.map((solver, row) => [
     solver === 0 ? "base" : `iteration ${solver}`,
-    ...questions.map((_, column) => formatPercent(cells[row]?.[column]?.agreement)),
+    ...cells[row].map((cell) => formatPercent(cell?.agreement)),
   ]);
   return [{ heading: "Answers that agree with the questions' own majority label, in %", header, rows }];
-}
-
-interface Matrix {
-  readonly solvers: readonly number[];
-  readonly questions: readonly number[];
-  readonly cells: readonly (readonly ({ readonly agreement: number } | null)[])[];
 }

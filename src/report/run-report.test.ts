@@ -6,6 +6,7 @@ import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { loadConfig, parseOverride } from "../config/load.ts";
 import type { BenchScore } from "../store/events.ts";
+import { writeMatrix } from "../store/matrix.ts";
 import { createRun } from "../store/runs.ts";
 import { renderHtml, renderMarkdown } from "./document.ts";
 import { runReport } from "./run-report.ts";
@@ -66,6 +67,16 @@ store.markDone(1, "curriculum", {
   keptVoteShare: 0.8,
   coverage,
 });
+const cell = { questions: 2, samples: 4, ci95: [0, 1] as const, voteShare: 0.5 };
+writeMatrix(store.layout.matrix, {
+  questions: 2,
+  samples: 4,
+  cells: [
+    { ...cell, solver: 1, questionsOf: 1, agreement: 0.75 },
+    { ...cell, solver: 0, questionsOf: 1, agreement: 0.5 },
+    { ...cell, solver: 1, questionsOf: 2, agreement: 0.25 },
+  ],
+});
 const document = runReport(store);
 
 describe("a report", () => {
@@ -76,6 +87,16 @@ describe("a report", () => {
       expect.stringMatching(
         /^held-out: mean@2 at temperature 1 75\.0 % \(95 %: 65\.0 to 85\.0\) over 4 questions; \+37\.5 points over the base, paired by question/,
       ),
+    ]);
+  });
+
+  it("shows the matrix of Solvers and questions, gaps where it was not measured", () => {
+    const tables = document.blocks.flatMap((block) => (block.kind === "table" ? block.table : []));
+    const matrix = tables.find(({ header }) => header[0] === "Solver of");
+    expect(matrix?.header).toEqual(["Solver of", "questions of 1", "questions of 2"]);
+    expect(matrix?.rows).toEqual([
+      ["base", "50.0", "–"],
+      ["iteration 1", "75.0", "25.0"],
     ]);
   });
 

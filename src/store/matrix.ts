@@ -45,6 +45,24 @@ export function readMatrix(file: string): StoredMatrix | undefined {
   };
 }
 
+/** The measured cells as a grid: cells[i][j] is the Solver of iteration solvers[i] on the questions of questions[j]; null: not measured. */
+export interface MatrixGrid {
+  readonly solvers: readonly number[];
+  readonly questions: readonly number[];
+  readonly cells: readonly (readonly (MatrixCell | null)[])[];
+}
+
+/** Rows and columns ascending; empty without a matrix. */
+export function matrixGrid(matrix: StoredMatrix | undefined): MatrixGrid {
+  const all = matrix?.cells ?? [];
+  const solvers = [...new Set(all.map(({ solver }) => solver))].sort((a, b) => a - b);
+  const questions = [...new Set(all.map(({ questionsOf }) => questionsOf))].sort((a, b) => a - b);
+  const cells = solvers.map((solver) =>
+    questions.map((of) => all.find((cell) => cell.solver === solver && cell.questionsOf === of) ?? null),
+  );
+  return { solvers, questions, cells };
+}
+
 function checkCell(cell: JsonObject, file: string): MatrixCell {
   const { ci95 } = cell;
   for (const key of ["solver", "questionsOf", "questions", "samples", "agreement", "voteShare"])

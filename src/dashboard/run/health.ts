@@ -3,7 +3,7 @@
 
 import { boundOf, conditionOf, type GuardEntry } from "../../selfplay/guard-rules.ts";
 import type { CurriculumMetrics, GuardReport } from "../../store/events.ts";
-import { readMatrix } from "../../store/matrix.ts";
+import { matrixGrid, readMatrix } from "../../store/matrix.ts";
 import type { Diversity, Health, HealthMeasure, HealthRule, Matrix } from "../api.ts";
 import type { StoredMap } from "../index/map.ts";
 import type { RunView } from "./view.ts";
@@ -69,13 +69,5 @@ export function diversityOf(view: RunView, map: StoredMap | null): Diversity {
 
 /** The matrix as far as it was measured. */
 export function matrixOf(view: RunView): Matrix {
-  const command = `rzero inspect ${view.name} --matrix`;
-  const stored = readMatrix(view.layout.matrix);
-  if (stored === undefined) return { solvers: [], questions: [], cells: [], command };
-  const solvers = [...new Set(stored.cells.map(({ solver }) => solver))].sort((a, b) => a - b);
-  const questions = [...new Set(stored.cells.map(({ questionsOf }) => questionsOf))].sort((a, b) => a - b);
-  const cells = solvers.map((solver) =>
-    questions.map((of) => stored.cells.find((cell) => cell.solver === solver && cell.questionsOf === of) ?? null),
-  );
-  return { solvers, questions, cells, command };
+  return { ...matrixGrid(readMatrix(view.layout.matrix)), command: `rzero inspect ${view.name} --matrix` };
 }
