@@ -2,8 +2,8 @@
 // own small transaction's matter, so a killed builder goes on from where it was. Knows no thread.
 
 import { rmSync } from "node:fs";
+import { LineFiles } from "../../store/lines.ts";
 import { type IndexedFile, Ingest, NO_TRUTHS, readTruths } from "./ingest.ts";
-import { LineFiles } from "./lines.ts";
 import { type FoundFile, phaseDirOf, RunScan, runsIn } from "./scan.ts";
 import { INDEX_FORMAT, idRange, MOST_RUNS, TABLES } from "./schema.ts";
 import { isDamage, openDatabase, type SqlDatabase } from "./sqlite.ts";

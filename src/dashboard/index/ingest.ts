@@ -1,8 +1,8 @@
 // One file of a run into the index: from the byte where it was left, or anew where its beginning is not what was read. Lines that cannot
 // be understood are passed over. Knows lines and tables, not which files there are.
 
+import { forEachLineFrom, type Line } from "../../store/lines.ts";
 import type { JsonObject } from "../../util/json.ts";
-import { forEachLineFrom, type Line } from "./lines.ts";
 import { idOf, type Place } from "./schema.ts";
 import { BulkInsert, type SqlDatabase, type SqlStatement, type SqlValue } from "./sqlite.ts";
 

@@ -1,10 +1,10 @@
 // The map of a run's pools: every question gets a cluster, a sample of them a place on the plane. Made when the pools have changed, kept in
 // the index. Knows the tables; how texts become points is embed.ts.
 
+import { LineFiles } from "../../store/lines.ts";
 import type { MapCluster, MapPoint } from "../api.ts";
 import { Atlas, embed } from "./embed.ts";
 import { objectOf } from "./ingest.ts";
-import { LineFiles } from "./lines.ts";
 import { idRange, placeName, placeOf } from "./schema.ts";
 import type { SqlDatabase } from "./sqlite.ts";
 

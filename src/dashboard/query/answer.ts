@@ -1,7 +1,7 @@
 // Answers to the page's questions about questions, from the index and the files behind it. Knows one connection, no thread and no HTTP.
 
+import { LineFiles } from "../../store/lines.ts";
 import type { QuestionDetail, QuestionQuery, QuestionRow, RolloutGroup } from "../api-questions.ts";
-import { LineFiles } from "../index/lines.ts";
 import type { StoredMap } from "../index/map.ts";
 import { idOf, type Place, parsePlace } from "../index/schema.ts";
 import type { SqlDatabase } from "../index/sqlite.ts";

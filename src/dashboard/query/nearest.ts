@@ -1,8 +1,8 @@
 // Earlier questions of a run whose wording is nearest to a question's. Candidates share its rarest words, or all its words that are no
 // numbers; they are compared by their n-grams. Knows the tables.
 
+import type { LineFiles } from "../../store/lines.ts";
 import type { Neighbour } from "../api-questions.ts";
-import type { LineFiles } from "../index/lines.ts";
 import { idOf, type Place } from "../index/schema.ts";
 import type { SqlDatabase } from "../index/sqlite.ts";
 import { readQuestions } from "./rows.ts";

@@ -2,6 +2,7 @@
 // changed since it was indexed is left out; the next look of the index sees it. Knows no conditions and no order.
 
 import { join } from "node:path";
+import type { LineFiles } from "../../store/lines.ts";
 import type { JsonObject } from "../../util/json.ts";
 import type {
   ArchivedRollout,
@@ -13,7 +14,6 @@ import type {
   VoteCount,
 } from "../api-questions.ts";
 import { objectOf } from "../index/ingest.ts";
-import type { LineFiles } from "../index/lines.ts";
 import { type Place, placeName, placeOf } from "../index/schema.ts";
 import type { SqlDatabase } from "../index/sqlite.ts";
 

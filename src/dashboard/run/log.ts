@@ -2,10 +2,10 @@
 // outlives the server and tells when the log is another one. Knows lines, not what events mean.
 
 import { closeSync, openSync, readSync, statSync } from "node:fs";
+import { forEachLineFrom, LineFiles } from "../../store/lines.ts";
 import { sha256 } from "../../util/files.ts";
 import type { StreamedEvent } from "../api.ts";
 import { objectOf } from "../index/ingest.ts";
-import { forEachLineFrom, LineFiles } from "../index/lines.ts";
 
 /** An event and the name of the place after it. */
 export interface LoggedEvent {

@@ -3,8 +3,9 @@
 // never stops the work: its failures are told, once each time they begin. Reads the store only.
 // Source: MLflow's REST API 2.0 (experiments, runs/create, runs/log-batch with at most 1,000 metrics and 100 parameters, runs/update).
 
-import { closeSync, existsSync, openSync, readSync } from "node:fs";
+import { existsSync } from "node:fs";
 import { expectObject, type JsonObject, readJson } from "../../store/jsonl.ts";
+import { forEachLineFrom } from "../../store/lines.ts";
 import type { RunStore, StoredEvent } from "../../store/run-store.ts";
 import { errorText, RunError } from "../../util/errors.ts";
 import { keepSecret } from "../../util/secrets.ts";
@@ -25,11 +26,11 @@ export type MlflowStatus = "FINISHED" | "FAILED" | "KILLED";
 const MAX_METRICS = 1000;
 const MAX_PARAMS = 100;
 const MAX_PARAM_LENGTH = 500;
+/** Events between two times that the position is remembered. */
+const EVENTS_AT_ONCE = 500;
 const TIMEOUT_MS = 10_000;
 /** A run does not wait longer than this for its last measures to be taken. */
 const CLOSE_MS = 10_000;
-/** Events read at once; a longer log is sent in several rounds. */
-const PIECE_BYTES = 1 << 20;
 
 /** Settings from the address and MLflow's own variables (token, or user and password). */
 export function mlflowSettings(url: string, experiment: string, env: NodeJS.ProcessEnv): MlflowSettings {
@@ -89,12 +90,14 @@ export class MlflowTracker {
     this.#queued = false;
     try {
       this.#position ??= await this.#open();
-      for (;;) {
-        const { events, end } = readEvents(this.#store.layout.events, this.#position.sent);
-        if (events.length === 0) break;
-        const points = events.flatMap((event) => this.#series.read(event));
-        await this.#log(this.#position.runId, points);
-        this.#position = { ...this.#position, sent: end };
+      const events = readEvents(this.#store.layout.events, this.#position.sent);
+      for (let at = 0; at < events.length; at += EVENTS_AT_ONCE) {
+        const some = events.slice(at, at + EVENTS_AT_ONCE);
+        await this.#log(
+          this.#position.runId,
+          some.flatMap(({ event }) => this.#series.read(event)),
+        );
+        this.#position = { ...this.#position, sent: some[some.length - 1].end };
         this.#store.writeJson(this.#store.layout.tracking, this.#position);
       }
       if (this.#failing) this.#warn("MLflow: the server answers again; nothing was lost");
@@ -114,12 +117,7 @@ export class MlflowTracker {
     const known = readPosition(this.#store.layout.tracking);
     if (known !== undefined && known.url === this.#settings.url) {
       await this.#call("POST", "runs/update", { run_id: known.runId, status: "RUNNING" });
-      for (let at = 0; at < known.sent; ) {
-        const { events, end } = readEvents(this.#store.layout.events, at, known.sent);
-        if (end === at) break;
-        for (const event of events) this.#series.read(event);
-        at = end;
-      }
+      for (const { event } of readEvents(this.#store.layout.events, 0, known.sent)) this.#series.read(event);
       return known;
     }
     const runId = await this.#create();
@@ -191,27 +189,16 @@ export class MlflowTracker {
   }
 }
 
-/** Whole lines of a growing log from a position on, and where they end. */
-function readEvents(file: string, from: number, until = Number.MAX_SAFE_INTEGER): { events: StoredEvent[]; end: number } {
-  if (!existsSync(file)) return { events: [], end: from };
-  const descriptor = openSync(file, "r");
-  try {
-    let piece = Buffer.alloc(Math.min(PIECE_BYTES, until - from));
-    let got = readSync(descriptor, piece, 0, piece.length, from);
-    // A line longer than a piece: read on until it ends.
-    while (got === piece.length && !piece.includes(NEWLINE)) {
-      piece = Buffer.concat([piece, Buffer.alloc(PIECE_BYTES)]);
-      got += readSync(descriptor, piece, got, PIECE_BYTES, from + got);
-    }
-    const end = piece.subarray(0, got).lastIndexOf(NEWLINE) + 1;
-    const lines = piece.subarray(0, end).toString("utf8").split("\n").filter(Boolean);
-    return { events: lines.map((line) => JSON.parse(line) as StoredEvent), end: from + end };
-  } finally {
-    closeSync(descriptor);
-  }
+/** Events of a growing log that begin from one byte on and before another, each with the byte where its line ends. */
+function readEvents(file: string, from: number, before = Number.POSITIVE_INFINITY): { event: StoredEvent; end: number }[] {
+  if (!existsSync(file)) return [];
+  const events: { event: StoredEvent; end: number }[] = [];
+  forEachLineFrom(file, from, ({ start, buffer, from: first, to }) => {
+    if (start >= before) return;
+    events.push({ event: JSON.parse(buffer.toString("utf8", first, to)) as StoredEvent, end: start + to - first + 1 });
+  });
+  return events;
 }
-
-const NEWLINE = 0x0a;
 
 function readPosition(file: string): Position | undefined {
   if (!existsSync(file)) return undefined;
