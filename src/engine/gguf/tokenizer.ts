@@ -2,11 +2,10 @@
 // whole words without merges (the embedded base model's). What cannot be said in GGUF is refused. Knows no weights.
 // Source: llama.cpp's convert_hf_to_gguf.py and llama-vocab.cpp (token types, names of the ways to split text).
 
-import { existsSync } from "node:fs";
 import { join } from "node:path";
 import { DataError } from "../../util/errors.ts";
-import { readText } from "../../util/files.ts";
 import { expectObject, type JsonObject, preview, readJsonFile } from "../../util/json.ts";
+import { readChatTemplate, readOptionalJson, tokenText } from "../local/tokenizer.ts";
 import type { GgufValue } from "./file.ts";
 
 const MAX_FILE_BYTES = 64 << 20;
@@ -27,7 +26,7 @@ export function tokenizerMetadata(dir: string, vocabSize: number, eosTokenIds: r
   const splits = merges.length > 0 || isByteLevel(json.pre_tokenizer) ? splitName(json.pre_tokenizer, path) : undefined;
   const { tokens, types } = tokenTable(json, model, { path, vocabSize, wholeWords: splits === undefined });
   const idOf = (text: string) => tokens.indexOf(text);
-  const config = readOptional(join(dir, "tokenizer_config.json"));
+  const config = readOptionalJson(join(dir, "tokenizer_config.json"));
   const metadata = new Map<string, GgufValue>([
     ["tokenizer.ggml.model", { type: "string", value: "gpt2" }],
     ["tokenizer.ggml.pre", { type: "string", value: splits ?? "gpt-2" }],
@@ -40,12 +39,12 @@ export function tokenizerMetadata(dir: string, vocabSize: number, eosTokenIds: r
   const idKey = (key: string, id: number) => {
     if (id >= 0) metadata.set(`tokenizer.ggml.${key}`, { type: "u32", value: id });
   };
-  idKey("bos_token_id", idOf(specialText(config.bos_token) ?? ""));
+  idKey("bos_token_id", idOf(tokenText(config.bos_token) ?? ""));
   // What ends a turn: the tokenizer's own choice among the model's.
-  const eos = idOf(specialText(config.eos_token) ?? "");
+  const eos = idOf(tokenText(config.eos_token) ?? "");
   idKey("eos_token_id", eos >= 0 ? eos : (eosTokenIds[0] ?? -1));
-  idKey("padding_token_id", idOf(specialText(config.pad_token) ?? ""));
-  const template = chatTemplate(dir, config);
+  idKey("padding_token_id", idOf(tokenText(config.pad_token) ?? ""));
+  const template = readChatTemplate(dir, config);
   if (template !== undefined) metadata.set("tokenizer.chat_template", { type: "string", value: template });
   return metadata;
 }
@@ -94,22 +93,6 @@ function splitName(preTokenizer: unknown, path: string): string {
 
 function isByteLevel(preTokenizer: unknown): boolean {
   return (JSON.stringify(preTokenizer) ?? "").includes('"type":"ByteLevel"');
-}
-
-function specialText(value: unknown): string | undefined {
-  if (typeof value === "string") return value;
-  const content = typeof value === "object" && value !== null ? (value as JsonObject).content : undefined;
-  return typeof content === "string" ? content : undefined;
-}
-
-function chatTemplate(dir: string, config: JsonObject): string | undefined {
-  const file = join(dir, "chat_template.jinja");
-  if (existsSync(file)) return readText(file, 1 << 20);
-  return typeof config.chat_template === "string" ? config.chat_template : undefined;
-}
-
-function readOptional(path: string): JsonObject {
-  return existsSync(path) ? expectObject(readJsonFile(path, MAX_FILE_BYTES), path) : {};
 }
 
 function unsupported(path: string, expected: string, got: unknown): DataError {

@@ -39,18 +39,20 @@ function readJson(path: string): Json {
   return expectObject(readJsonFile(path, LARGEST_FILE_BYTES), path);
 }
 
-function readOptionalJson(path: string): Json {
+/** A file of the tokenizer; empty when there is none. Errors: DataError. */
+export function readOptionalJson(path: string): Json {
   return existsSync(path) ? readJson(path) : {};
 }
 
-/** `"<s>"` or `{ "content": "<s>" }`. */
-function tokenText(value: unknown): string | undefined {
+/** The text of a special token in tokenizer_config.json: `"<s>"` or `{ "content": "<s>" }`. */
+export function tokenText(value: unknown): string | undefined {
   if (typeof value === "string") return value;
   const content = typeof value === "object" && value !== null ? (value as Json).content : undefined;
   return typeof content === "string" ? content : undefined;
 }
 
-function readChatTemplate(dir: string, config: Json): string | undefined {
+/** The chat template of a model directory, of its own file or of tokenizer_config.json (`config`). Errors: DataError. */
+export function readChatTemplate(dir: string, config: Json): string | undefined {
   const path = join(dir, "chat_template.jinja");
   if (existsSync(path)) return readText(path, LARGEST_TEMPLATE_BYTES);
   const value = config.chat_template;
