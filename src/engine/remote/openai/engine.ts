@@ -8,6 +8,7 @@ import { mkdir, readdir, rename, rm } from "node:fs/promises";
 import { join, resolve } from "node:path";
 import { systemClock } from "../../../util/clock.ts";
 import { ConfigError, EngineError, errorText } from "../../../util/errors.ts";
+import { sha256 } from "../../../util/files.ts";
 import { keepSecret } from "../../../util/secrets.ts";
 import type { Spend } from "../../metered.ts";
 import type { Engine, Snapshot, SnapshotOptions, Tokenizer, Trainer } from "../../types.ts";
@@ -130,7 +131,10 @@ export class SampledEngine implements Engine {
     if (options.precision !== "frozen" || resolve(dir) !== resolve(this.#options.baseDir))
       return this.#engine.openSnapshot(dir, options);
     const replaces = this.#config.update === "sglang-disk";
-    return this.#snapshot(dir, replaces ? modelWeights(`rzero-base-${sum(resolve(dir))}`, resolve(dir)) : ownWeights);
+    return this.#snapshot(
+      dir,
+      replaces ? modelWeights(`rzero-base-${sha256(resolve(dir)).slice(0, 16)}`, resolve(dir)) : ownWeights,
+    );
   }
 
   async openTrainer(dir: string): Promise<Trainer> {
@@ -246,10 +250,6 @@ function describeAll(reports: readonly EndpointReport[]): string {
     `${total((one) => one.requests)} requests: ${total((one) => one.throttled)} put off, ${total((one) => one.failures)} failed, ` +
     `${total((one) => one.garbage)} garbage`
   );
-}
-
-function sum(text: string): string {
-  return createHash("sha256").update(text).digest("hex").slice(0, 16);
 }
 
 /** Sum of a directory's weight files. */
