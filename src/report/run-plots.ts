@@ -1,7 +1,7 @@
 // The plots of a run's report: scores by iteration, rewards and health by step. Reads points, draws with svg/.
 
 import { matrixGrid, readMatrix } from "../store/matrix.ts";
-import type { RunStore } from "../store/run-store.ts";
+import type { RunStore, StoredEvent } from "../store/run-store.ts";
 import { formatPercent } from "../util/format.ts";
 import type { Block } from "./document.ts";
 import { type Point, points } from "./export/series.ts";
@@ -23,16 +23,7 @@ interface PlotSpec {
 
 const STEPS = "rollout step";
 const PLOTS: readonly PlotSpec[] = [
-  {
-    name: "reward",
-    title: "Reward",
-    xLabel: STEPS,
-    yLabel: "mean reward",
-    curves: [
-      { tag: "challenger/reward", label: "Challenger" },
-      { tag: "solver/reward", label: "Solver" },
-    ],
-  },
+  bothRoles("reward", "Reward", "mean reward", "reward"),
   {
     name: "questions",
     title: "The Challenger's questions",
@@ -57,42 +48,28 @@ const PLOTS: readonly PlotSpec[] = [
       { tag: "curriculum/keptVoteShare", label: "vote share" },
     ],
   },
-  {
-    name: "entropy",
-    title: "Entropy of what is trained on",
-    xLabel: STEPS,
-    yLabel: "nats per token",
-    curves: [
-      { tag: "challenger/entropy", label: "Challenger" },
-      { tag: "solver/entropy", label: "Solver" },
-    ],
-  },
-  {
-    name: "length",
-    title: "Length of completions",
-    xLabel: STEPS,
-    yLabel: "tokens",
-    curves: [
-      { tag: "challenger/meanTokens", label: "Challenger" },
-      { tag: "solver/meanTokens", label: "Solver" },
-    ],
-  },
-  {
-    name: "gradient",
-    title: "Gradient norm before clipping",
-    xLabel: STEPS,
-    yLabel: "norm",
-    curves: [
-      { tag: "challenger/gradNorm", label: "Challenger" },
-      { tag: "solver/gradNorm", label: "Solver" },
-    ],
-  },
+  bothRoles("entropy", "Entropy of what is trained on", "nats per token", "entropy"),
+  bothRoles("length", "Length of completions", "tokens", "meanTokens"),
+  bothRoles("gradient", "Gradient norm before clipping", "norm", "gradNorm"),
 ];
 
-/** Scores, then what there is of the plots above, then the co-evolution matrix where it was measured. */
-export function runPlots(store: RunStore): Block[] {
+/** One measure of the training steps of either role. */
+function bothRoles(name: string, title: string, yLabel: string, measure: string): PlotSpec {
+  const curves = [
+    { tag: `challenger/${measure}`, label: "Challenger" },
+    { tag: `solver/${measure}`, label: "Solver" },
+  ];
+  return { name, title, xLabel: STEPS, yLabel, curves };
+}
+
+/** From a run's events: scores, then what there is of the plots above, then the co-evolution matrix where it was measured. */
+export function runPlots(store: RunStore, events: readonly StoredEvent[]): Block[] {
   const byTag = new Map<string, Point[]>();
-  for (const point of points(store.events())) byTag.set(point.tag, [...(byTag.get(point.tag) ?? []), point]);
+  for (const point of points(events)) {
+    const known = byTag.get(point.tag);
+    if (known === undefined) byTag.set(point.tag, [point]);
+    else known.push(point);
+  }
   const drawn = [...scorePlots(byTag), ...PLOTS].flatMap((spec) => draw(spec, byTag));
   return [...drawn, ...matrixTables(store).map((table): Block => ({ kind: "table", table }))];
 }

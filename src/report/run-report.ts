@@ -5,7 +5,7 @@ import { existsSync, readFileSync } from "node:fs";
 import { mean, pairedDifference } from "../evaluation/statistics.ts";
 import type { BenchScore } from "../store/events.ts";
 import { expectObject, type JsonObject } from "../store/jsonl.ts";
-import type { RunStore } from "../store/run-store.ts";
+import type { RunStore, StoredEvent } from "../store/run-store.ts";
 import { formatDuration, formatPercent } from "../util/format.ts";
 import { rngFrom } from "../util/rng.ts";
 import type { Block, ReportDocument } from "./document.ts";
@@ -19,16 +19,17 @@ const EXAMPLES_PER_ITERATION = 5;
 export function runReport(store: RunStore): ReportDocument {
   const columns = scoreColumns(store);
   const guard = guardTables(store);
+  const events = store.events();
   return {
     title: `R-Zero run ${store.name}`,
     blocks: [
-      { kind: "table", table: factsTable(store) },
+      { kind: "table", table: factsTable(store, events) },
       heading("Result"),
       ...resultBlocks(store, columns),
       ...scoreTables(store).map((table): Block => ({ kind: "table", table })),
       heading("How it went"),
       ...loopTable(store).map((table): Block => ({ kind: "table", table })),
-      ...runPlots(store),
+      ...runPlots(store, events),
       ...(guard.length === 0 ? [] : [heading("Health")]),
       ...guard.map((table): Block => ({ kind: "table", table })),
       ...(guard.length === 0 ? [] : [{ kind: "list", items: guardDecisions(store) } as const]),
@@ -49,9 +50,8 @@ function heading(text: string): Block {
   return { kind: "heading", text };
 }
 
-function factsTable(store: RunStore): Table {
+function factsTable(store: RunStore, events: readonly StoredEvent[]): Table {
   const { info, config } = store;
-  const events = store.events();
   const seconds = events.reduce(
     (sum, event) => (event.event === "phase" && event.state === "done" ? sum + Number(event.seconds ?? 0) : sum),
     0,
