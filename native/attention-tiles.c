@@ -141,19 +141,12 @@ INLINE void pack_group(float *to, long width, key_group g, long dim, int bf16) {
   for (long e = 0; e < dim; e += VL) pack_block(to + e * width, width, &g, dim - e, bf16);
 }
 
-// Asks for rows [j, j + count) that lie below n. Short rows come as fast without.
-INLINE void fetch(const rows_ahead *a, long j, long count) {
-  if (a->size < 256) return;
-  for (long end = least(j + count, a->n); j < end; j++)
-    for (long line = 0; line < a->size; line += 64) __builtin_prefetch(a->at + j * a->stride + line);
-}
-
 INLINE void pack_keys_of(float *to, long width, const head_rows *from, long first, long n, int bf16) {
-  rows_ahead rows = rz_rows_ahead(from, first, n);
-  long bytes = rows.stride, j = 0;
-  const char *next = rows.at, *each[VL];
+  long bytes = from->stride * (bf16 ? 2 : 4), size = from->dim * (bf16 ? 2 : 4), j = 0;
+  const char *next = (const char *)from->at + first * bytes, *each[VL];
   for (; j + VL <= n; j += VL) {
-    fetch(&rows, j + VL, VL);
+    for (long i = j + VL; size >= 256 && i < least(j + 2 * VL, n); i++) // short rows come as fast without
+      for (long line = 0; line < size; line += 64) __builtin_prefetch(next + i * bytes + line);
     pack_group(to + j, width, whole_group(next + j * bytes, bytes), from->dim, bf16);
   }
   if (j < n) pack_group(to + j, width, part_of_group(next + j * bytes, bytes, n - j, each), from->dim, bf16);
@@ -189,19 +182,34 @@ void rz_pack_values(float *to, long width, const head_rows *from, long first, lo
   else pack_values_of(to, width, from, first, n, e, 0);
 }
 
-// to[i][0, VL · groups) = q[i]·keys of the groups, i < m.
-INLINE void score_groups(int m, int groups, float *to, long ldt, const float *q, long dim, key_group *g, int bf16) {
+// to[i][0, VL · groups) = q[i]·keys of the groups, i < m. Pairs of bf16 are transposed as one and taken apart after.
+INLINE void score_groups(int m, int groups, float *to, long ldt, const float *q, const head_rows *keys, const long *at, int bf16) {
   vf acc[FEW][GROUPS] = {};
   float panel[VL * GROUPS * VL] __attribute__((aligned(64)));
-  for (long e = 0; e < dim; e += VL) {
-    for (int s = 0; s < groups; s++) pack_block(panel + s * VL, GROUPS * VL, g + s, dim - e, bf16);
-    for (long c = 0; c < least(VL, dim - e); c++)
+  long dim = keys->dim, step = bf16 ? 2 * VL : VL;
+  const char *base = keys->at;
+  for (long e = 0; e < dim; e += step, base += VL * sizeof(float)) {
+    for (int s = 0; s < groups; s++) {
+      vf x[VL];
+UNROLL
+      for (int i = 0; i < VL; i++) x[i] = load((const float *)(base + at[s * VL + i]));
+      transpose(x);
+UNROLL
+      for (int i = 0; i < VL; i++) store(panel + (i * GROUPS + s) * VL, x[i]);
+    }
+    const float *from = panel;
+    for (long c = e, end = least(dim, e + step); c < end; c += bf16 ? 2 : 1, from += GROUPS * VL) {
+      int odd = bf16 && c + 1 < end;
 UNROLL
       for (int s = 0; s < groups; s++) {
-        vf x = load(panel + (c * GROUPS + s) * VL);
+        vf x = load(from + s * VL), low = bf16 ? (vf)((vu)x << 16) : x, high = (vf)((vu)x & 0xffff0000);
 UNROLL
-        for (int i = 0; i < m; i++) acc[i][s] = fma_v(splat(q[i * dim + e + c]), x, acc[i][s]);
+        for (int i = 0; i < m; i++) acc[i][s] = fma_v(splat(q[i * dim + c]), low, acc[i][s]);
+        if (odd)
+UNROLL
+          for (int i = 0; i < m; i++) acc[i][s] = fma_v(splat(q[i * dim + c + 1]), high, acc[i][s]);
       }
+    }
   }
 UNROLL
   for (int s = 0; s < groups; s++)
@@ -209,32 +217,72 @@ UNROLL
     for (int i = 0; i < m; i++) store(to + i * ldt + s * VL, acc[i][s]);
 }
 
-INLINE void score_few(int m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead *ahead, int bf16) {
-  long bytes = keys->stride * (bf16 ? 2 : 4), dim = keys->dim;
-  const char *next = (const char *)keys->at + first * bytes, *each[VL];
-  for (long j = 0; j < n; j += GROUPS * VL, next += GROUPS * VL * bytes) {
-    key_group g[GROUPS];
-    long left = n - j, groups = least(GROUPS, (left + VL - 1) / VL);
-    fetch(ahead, j, GROUPS * VL);
-    fetch(ahead + 1, j, GROUPS * VL);
-    for (long s = 0; s < groups; s++) {
-      const char *at = next + s * VL * bytes;
-      g[s] = left >= (s + 1) * VL ? whole_group(at, bytes) : part_of_group(at, bytes, left - s * VL, each);
-    }
-    if (groups == 1) score_groups(m, 1, to + j, ldt, q, dim, g, bf16);
-    else if (groups == 2) score_groups(m, 2, to + j, ldt, q, dim, g, bf16);
-    else if (groups == 3) score_groups(m, 3, to + j, ldt, q, dim, g, bf16);
-    else score_groups(m, 4, to + j, ldt, q, dim, g, bf16);
+INLINE void score_few(int m, float *to, long ldt, const float *q, const head_rows *keys, const row_places *p, const rows_ahead *ahead, int bf16) {
+  for (long j = 0; j < p->n; j += GROUPS * VL) {
+    long groups = least(GROUPS, (p->n - j + VL - 1) / VL);
+    rz_fetch(ahead, j, GROUPS * VL);
+    if (groups == 1) score_groups(m, 1, to + j, ldt, q, keys, p->at + j, bf16);
+    else if (groups == 2) score_groups(m, 2, to + j, ldt, q, keys, p->at + j, bf16);
+    else if (groups == 3) score_groups(m, 3, to + j, ldt, q, keys, p->at + j, bf16);
+    else score_groups(m, 4, to + j, ldt, q, keys, p->at + j, bf16);
   }
 }
 
-void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead ahead[2]) {
-#define SCORE(m) \
-  keys->bf16 ? score_few(m, to, ldt, q, keys, first, n, ahead, 1) : score_few(m, to, ldt, q, keys, first, n, ahead, 0)
-  if (m == 1) SCORE(1);
-  else if (m == 2) SCORE(2);
+INLINE void weigh_rows(int m, int nv, float *to, long ldt, const float *weights, long ldw, const char *base, const row_places *p, int load_c,
+                       const rows_ahead *ahead, int bf16) {
+  vf acc[FEW][4];
+UNROLL
+  for (int i = 0; i < m; i++)
+UNROLL
+    for (int v = 0; v < nv; v++) acc[i][v] = load_c ? load(to + i * ldt + v * VL) : (vf){};
+  for (long j = 0; j < p->n; j++) {
+    vf x[4];
+    rz_fetch(ahead, j, 1);
+UNROLL
+    for (int v = 0; v < nv; v++) x[v] = load_wide(base + p->at[j], v * VL, bf16);
+UNROLL
+    for (int i = 0; i < m; i++) {
+      vf w = splat(weights[i * ldw + j]);
+UNROLL
+      for (int v = 0; v < nv; v++) acc[i][v] = fma_v(w, x[v], acc[i][v]);
+    }
+  }
+UNROLL
+  for (int i = 0; i < m; i++)
+UNROLL
+    for (int v = 0; v < nv; v++) store(to + i * ldt + v * VL, acc[i][v]);
+}
+
+INLINE void weigh_few(int m, float *to, long ldt, const float *weights, long ldw, const head_rows *values, const row_places *p, int load_c,
+                      const rows_ahead *ahead, int bf16) {
+  const rows_ahead none = {0};
+  for (long e = 0; e < values->dim; e += 4 * VL, ahead = &none) {
+    const char *base = (const char *)values->at + e * (bf16 ? 2 : 4);
+    long left = (values->dim - e + VL - 1) / VL;
+    if (left == 1) weigh_rows(m, 1, to + e, ldt, weights, ldw, base, p, load_c, ahead, bf16);
+    else if (left == 2) weigh_rows(m, 2, to + e, ldt, weights, ldw, base, p, load_c, ahead, bf16);
+    else if (left == 3) weigh_rows(m, 3, to + e, ldt, weights, ldw, base, p, load_c, ahead, bf16);
+    else weigh_rows(m, 4, to + e, ldt, weights, ldw, base, p, load_c, ahead, bf16);
+  }
+}
+
 #if FEW > 2
-  else if (m == 3) SCORE(3);
-  else SCORE(4);
+#define BY_QUERIES(m, call) m == 1 ? call(1) : m == 2 ? call(2) : m == 3 ? call(3) : call(4)
+#else
+#define BY_QUERIES(m, call) m == 1 ? call(1) : call(2)
 #endif
+
+void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, const row_places *places, const rows_ahead *ahead) {
+#define SCORE_BF16(m) score_few(m, to, ldt, q, keys, places, ahead, 1)
+#define SCORE_F32(m) score_few(m, to, ldt, q, keys, places, ahead, 0)
+  if (keys->bf16) BY_QUERIES(m, SCORE_BF16);
+  else BY_QUERIES(m, SCORE_F32);
+}
+
+void rz_weigh_few(long m, float *to, long ldt, const float *weights, long ldw, const head_rows *values, const row_places *places, int load_c,
+                  const rows_ahead *ahead) {
+#define WEIGH_BF16(m) weigh_few(m, to, ldt, weights, ldw, values, places, load_c, ahead, 1)
+#define WEIGH_F32(m) weigh_few(m, to, ldt, weights, ldw, values, places, load_c, ahead, 0)
+  if (values->bf16) BY_QUERIES(m, WEIGH_BF16);
+  else BY_QUERIES(m, WEIGH_F32);
 }

@@ -22,6 +22,7 @@ typedef struct {
   const attention_job *job;
   long row, rows, prefix, prefix_start;
   head_rows keys, values;
+  head_rows next_keys; // of the head that follows; without `at` after the last
   float *q, *scores, *sums, *own, *panel;
   float *max, *total, *own_max, *own_total;
   int32_t *seen; // keys of each query
@@ -33,14 +34,8 @@ typedef struct {
   long t0, t1, first, n, column, seen;
 } key_part;
 
-// `next` is the part whose keys are read after these, or NULL.
-static void score_part(const row_block *b, const key_part *p, const key_part *next) {
-  long dim = b->job->dim, m = p->t1 - p->t0;
-  if (m <= FEW) {
-    rows_ahead ahead[2] = {rz_rows_ahead(&b->values, p->first, p->n), rz_rows_ahead(&b->keys, next ? next->first : 0, next ? next->n : 0)};
-    rz_score_few(m, b->scores + p->t0 * SCORE_STRIDE + p->column, SCORE_STRIDE, b->q + p->t0 * dim, &b->keys, p->first, p->n, ahead);
-    return;
-  }
+static void score_part(const row_block *b, const key_part *p) {
+  long dim = b->job->dim;
   for (long j = 0; j < p->n; j += PANEL) {
     long n = least(PANEL, p->n - j), from = p->t0 + most(0, j + 1 - p->seen) * b->job->group;
     rz_pack_keys(b->panel, PANEL, &b->keys, p->first + j, n);
@@ -63,7 +58,7 @@ static void weigh_tile(const row_block *b, const key_part *p, long t, long mr, l
 }
 
 static void weigh_part(const row_block *b, const key_part *p, float *to, int load_c) {
-  long dim = b->job->dim, ldt = round_to(dim, VL), m = p->t1 - p->t0, few = m <= FEW, width = few ? WIDE_PANEL : PANEL;
+  long dim = b->job->dim, ldt = round_to(dim, VL), m = p->t1 - p->t0, width = m <= FEW ? WIDE_PANEL : PANEL;
   // Few queries do not repay copying the values.
   int direct = !b->values.bf16 && dim % VL == 0 && m <= 2 * FEW;
   long tiles = (m + TILE_ROWS - 1) / TILE_ROWS;
@@ -154,36 +149,81 @@ static long own_part(const row_block *b, long low, long i, key_part *p) {
   return next;
 }
 
+// --- few queries of one row: keys and values are read where they lie ---
+
+static int is_few(const row_block *b, const key_part *p) { return p->t1 - p->t0 == b->job->group && b->job->group <= FEW; }
+static long row_of(const row_block *b, const key_part *p) { return p->t0 / b->job->group; }
+
+// What row i sees of key block `low`; without what all rows of the block share if `own` is 1.
+static void find_places(const row_block *b, long i, long low, int own, row_places *p) {
+  long from = most(low - b->prefix, 0), end = least(low + KEY_BLOCK - b->prefix, b->job->length[b->row + i]);
+  p->n = 0;
+  if (!own) rz_add_places(p, &b->keys, b->prefix_start + low, least(b->prefix - low, KEY_BLOCK));
+  rz_add_places(p, &b->keys, b->job->start[b->row + i] + from, end - from);
+}
+
+// Of the first head, whose keys nobody has fetched.
+static void fetch_row(const row_block *b) {
+  row_places first;
+  rows_ahead keys = {&b->keys, &first};
+  find_places(b, 0, 0, 0, &first);
+  rz_fetch(&keys, 0, KEY_BLOCK);
+}
+
+static void score_row(const row_block *b, long i, long column, const row_places *here) {
+  long group = b->job->group, t = i * group;
+  rows_ahead values = {&b->values, here};
+  rz_score_few(group, b->scores + t * SCORE_STRIDE + column, SCORE_STRIDE, b->q + t * b->job->dim, &b->keys, here, &values);
+}
+
+// Fetches the row's keys that come next: in the next block, or of the next head.
+static void weigh_row(const row_block *b, long i, long low, int own, long column, const row_places *here, float *to, int load_c) {
+  long group = b->job->group, t = i * group, ldt = round_to(b->job->dim, VL);
+  int more = b->seen[t] > low + KEY_BLOCK;
+  row_places next;
+  const row_places *places = here;
+  if (more || low) find_places(b, i, more ? low + KEY_BLOCK : 0, own, &next), places = &next;
+  rows_ahead ahead = {more ? &b->keys : b->next_keys.at ? &b->next_keys : NULL, places};
+  rz_weigh_few(group, to + t * ldt, ldt, b->scores + t * SCORE_STRIDE + column, SCORE_STRIDE, &b->values, here, load_c, &ahead);
+}
+
 static void score_own(const row_block *b, long low) {
-  key_part p, ahead;
-  long end = own_part(b, low, 0, &p);
-  for (int last = 0; !last; p = ahead) {
-    last = end == b->rows; // then the first run's next block is read after this one
-    if (last) own_part(b, low + KEY_BLOCK, 0, &ahead);
-    else end = own_part(b, low, end, &ahead);
-    if (p.n > 0) score_part(b, &p, ahead.n > 0 ? &ahead : NULL);
+  key_part p;
+  row_places here;
+  for (long i = 0, next; i < b->rows; i = next) {
+    next = own_part(b, low, i, &p);
+    if (p.n <= 0) continue;
+    if (!is_few(b, &p)) score_part(b, &p);
+    else find_places(b, row_of(b, &p), low, 1, &here), score_row(b, row_of(b, &p), p.column, &here);
   }
 }
 
 static void weigh_own(const row_block *b, long low, float *to, int load_c) {
   key_part p;
-  for (long i = 0; i < b->rows;) {
-    i = own_part(b, low, i, &p);
-    if (p.n > 0) weigh_part(b, &p, to, load_c);
+  row_places here;
+  for (long i = 0, next; i < b->rows; i = next) {
+    next = own_part(b, low, i, &p);
+    if (p.n <= 0) continue;
+    if (!is_few(b, &p)) weigh_part(b, &p, to, load_c);
+    else find_places(b, row_of(b, &p), low, 1, &here), weigh_row(b, row_of(b, &p), low, 1, p.column, &here, to, load_c);
   }
 }
 
 static void key_block(const row_block *b, long low) {
   const attention_job *j = b->job;
-  long shared = least(b->prefix - low, KEY_BLOCK);
-  key_part p = {0, b->rows * j->group, b->prefix_start + low, shared, 0, shared};
+  long shared = least(b->prefix - low, KEY_BLOCK), queries = b->rows * j->group;
+  key_part p = {0, queries, b->prefix_start + low, shared, 0, shared};
   float *to = low ? b->own : b->sums, *max = low ? b->own_max : b->max, *total = low ? b->own_total : b->total;
-  if (shared > 0) score_part(b, &p, NULL);
-  if (shared < KEY_BLOCK) score_own(b, low);
-  for (long t = 0; t < b->rows * j->group; t += VL) soften_queries(b, t, low, max, total);
-  if (shared > 0) weigh_part(b, &p, to, 0);
-  if (shared < KEY_BLOCK) weigh_own(b, low, to, shared > 0);
-  for (long t = 0; low && t < b->rows * j->group; t++)
+  int few = b->rows == 1 && is_few(b, &p);
+  row_places here;
+  if (few) find_places(b, 0, low, 0, &here), score_row(b, 0, 0, &here);
+  if (!few && shared > 0) score_part(b, &p);
+  if (!few && shared < KEY_BLOCK) score_own(b, low);
+  for (long t = 0; t < queries; t += VL) soften_queries(b, t, low, max, total);
+  if (few) weigh_row(b, 0, low, 0, 0, &here, to, 0);
+  if (!few && shared > 0) weigh_part(b, &p, to, 0);
+  if (!few && shared < KEY_BLOCK) weigh_own(b, low, to, shared > 0);
+  for (long t = 0; low && t < queries; t++)
     if (b->seen[t] > low) merge(b, t);
 }
 
@@ -216,8 +256,10 @@ static void attention_item(void *arg, long item, int thread) {
   b.seen = (int32_t *)(b.own_total + n), b.panel = b.own_total + 2 * n;
   b.sums = b.panel + WIDE_PANEL * most(dim, KEY_BLOCK), b.own = b.sums + n * ldt;
   b.scores = b.own + n * ldt, b.q = b.scores + n * SCORE_STRIDE;
-  for (long end = least(kv + j->kv_step, j->kv_heads); kv < end; kv++) {
+  for (long first = kv, end = least(kv + j->kv_step, j->kv_heads); kv < end; kv++) {
     b.keys = rows_of_head(j->k, kv, j->kv_heads, dim, j->bf16), b.values = rows_of_head(j->v, kv, j->kv_heads, dim, j->bf16);
+    b.next_keys = kv + 1 < j->kv_heads ? rows_of_head(j->k, kv + 1, j->kv_heads, dim, j->bf16) : (head_rows){0};
+    if (kv == first && b.rows == 1) fetch_row(&b);
     attend(&b, kv);
   }
 }
@@ -267,7 +309,8 @@ int rz_attention(rz_context *ctx, float *out, float *lse, const float *q, const 
   j.block_count = cut(&j, blocks, block_rows);
   while (threads > 1 && j.block_count * kv_heads < 4 * threads && block_rows > 8) j.block_count = cut(&j, blocks, block_rows /= 2);
   j.blocks = blocks, j.queries = least(block_rows, rows) * j.group;
-  j.kv_step = j.block_count >= 8 * threads ? kv_heads : 1;
+  long parts = least((8 * threads + j.block_count - 1) / most(1, j.block_count), kv_heads);
+  j.kv_step = (kv_heads + parts - 1) / parts;
   if (rz_reserve(ctx, scratch_floats(&j) * sizeof(float)) != RZ_OK) return RZ_OUT_OF_MEMORY;
   rz_parallel(ctx, attention_item, &j, j.block_count * ((kv_heads + j.kv_step - 1) / j.kv_step), total * (double)(heads * head_dim) / 8);
   return RZ_OK;

@@ -30,15 +30,33 @@ typedef struct {
   int bf16;
 } head_rows;
 
-// Rows that will be read soon: n of them, `size` bytes each, `stride` bytes apart.
+// Rows that some queries see, as bytes from the first row of their buffer. The last one is repeated VL times.
 typedef struct {
-  const char *at;
-  long stride, size, n;
+  long n, at[KEY_BLOCK + VL];
+} row_places;
+
+// Adds n rows from `first` on, if any.
+INLINE void rz_add_places(row_places *p, const head_rows *rows, long first, long n) {
+  long bytes = rows->stride * (rows->bf16 ? 2 : 4);
+  if (n <= 0) return;
+  for (long j = 0; j < n; j++) p->at[p->n + j] = (first + j) * bytes;
+  p->n += n;
+  for (long j = 0; j < VL; j++) p->at[p->n + j] = p->at[p->n - 1];
+}
+
+// Rows that will be read soon; `rows` may be NULL: none.
+typedef struct {
+  const head_rows *rows;
+  const row_places *places;
 } rows_ahead;
 
-INLINE rows_ahead rz_rows_ahead(const head_rows *rows, long first, long n) {
-  long bytes = rows->bf16 ? 2 : 4;
-  return (rows_ahead){(const char *)rows->at + first * rows->stride * bytes, rows->stride * bytes, rows->dim * bytes, n};
+// Asks for rows [j, j + count), as far as there are so many: into L2, as rows are often a power of two apart and would evict each other from L1.
+INLINE void rz_fetch(const rows_ahead *a, long j, long count) {
+  if (!a->rows) return;
+  const char *base = a->rows->at;
+  long size = a->rows->dim * (a->rows->bf16 ? 2 : 4);
+  for (long end = j + count < a->places->n ? j + count : a->places->n; j < end; j++)
+    for (long line = 0; line < size; line += 64) __builtin_prefetch(base + a->places->at[j] + line, 0, 2);
 }
 
 // C[mr, nv · VL] = (load ? C : 0) + A·B over k steps; B is [k, ·] with rows ldb apart.
@@ -55,9 +73,13 @@ void rz_pack_keys(float *to, long width, const head_rows *from, long first, long
 // to[j · width + c] = row first + j, element e + c, for c < width; 0 past the last element.
 void rz_pack_values(float *to, long width, const head_rows *from, long first, long n, long e);
 
-// to[i · ldt + j] = q[i]·row first + j, for i < m, m up to FEW, and j < n: as rz_tiles from packed keys, but without packing them.
-// Fetches what lies ahead as it goes.
-void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, long first, long n, const rows_ahead ahead[2]);
+// to[i · ldt + j] = q[i]·row j of the places, for i < m, m up to FEW: as rz_tiles from packed keys, but without packing them.
+// Writes up to VL - 1 columns more. Fetches what lies ahead as it goes.
+void rz_score_few(long m, float *to, long ldt, const float *q, const head_rows *keys, const row_places *places, const rows_ahead *ahead);
+// to[i · ldt + e] (+)= Σ_j weights[i · ldw + j] · row j of the places, element e: as rz_tiles from packed values. Up to the next multiple
+// of VL, elements past the last one come out as anything.
+void rz_weigh_few(long m, float *to, long ldt, const float *weights, long ldw, const head_rows *values, const row_places *places, int load,
+                  const rows_ahead *ahead);
 
 // Lane i of the result is the largest lane of x[i], i < VL.
 INLINE vf max_lanes_each(const vf x[VL]) {

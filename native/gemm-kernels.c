@@ -59,17 +59,18 @@ UNROLL
     for (int j = 0; j < nv; j++) acc[i][j] = in ? load(in + i * ld_in + j * VL) : (vf){};
   // The same steps in three parts, by what they fetch: the sums of the next tile, the following panel, A itself further on. All at
   // once, before the first step, fetches would hold up the loads behind them.
-  int far = mr > LOW_TILE && format != RZ_INT8;
+  int far = (mr > LOW_TILE || (mr == LOW_TILE && nv <= 2)) && format != RZ_INT8;
   long part[3] = {rz_min(t->next_in ? mr : 0, steps), 0, 0};
   part[1] = rz_min(t->lines, steps - part[0]), part[2] = steps - part[0] - part[1];
   for (int s = far ? 0 : 2; s < 3; s++) {
-    const char *ahead = s == 0 ? (const char *)t->next_in : s == 1 ? t->following : (const char *)a + AHEAD;
-    long stride = s == 0 ? ld_in * (long)sizeof(float) : s == 1 ? 128 : mr * (long)sizeof(cell);
+    const char *ahead = s == 0 ? (const char *)t->next_in : s == 1 ? t->following : (const char *)a + AHEAD, *beside = ahead + 64;
+    long stride = s == 0 ? ld_in * (long)sizeof(float) : s == 1 ? t->stride : mr * (long)sizeof(cell), beside_stride = stride;
+    if (s == 1 && stride < 128) beside = (const char *)a + AHEAD, beside_stride = mr * (long)sizeof(cell);
     for (long n = far ? part[s] : steps; n > 0; n--, b += NR * bytes, a += mr) {
       if (far) {
         __builtin_prefetch(ahead);
-        __builtin_prefetch(ahead + 64);
-        ahead += stride;
+        __builtin_prefetch(beside);
+        ahead += stride, beside += beside_stride;
       }
       operand w[8];
       for (int j = 0; j < (far ? 0 : nv); j += 2) {

@@ -13,6 +13,7 @@
 #define B_CELLS (2L << 20) // packed B: all threads read it, a small part of L3
 #define NC 512 // columns of packed B, at least
 #define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
+#define STREAM 16 // rows for which a panel from memory comes no faster than it is multiplied
 #define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
 #define B_SPAN 64 // steps of B that a thread packs at a time
 #define NC_SUMS 1024 // columns whose sums wait in scratch
@@ -106,13 +107,29 @@ static void run_tile(const block *b, const cell *a, const void *panel, long pane
     for (long r = 0; r < height; r++) memcpy(t->out + r * t->ld_out, part + r * ld, (size_t)width * sizeof(float));
 }
 
+// How the tiles of a block fetch what follows: each its share of it, but for the first `cold` ones.
+typedef struct {
+  long cold, lines, stride;
+} fetching;
+
+// The first tile fetches its own panel while nobody has done so before: where there is but one tile, or nothing went before.
+static fetching shares(const block *b, int streams, int first, int follows) {
+  long bytes = b->steps * NR * (long)sizeof(cell);
+  fetching f = {.cold = streams && (first || b->tiles == 1), .stride = 128};
+  if (!follows || f.cold == b->tiles) return f;
+  // A stream from memory must never pause: then each step of a tile fetches one line.
+  if (streams && !f.cold) f.stride = 64;
+  f.lines = (bytes / (b->tiles - f.cold) + f.stride - 1) / f.stride;
+  return f;
+}
+
 // All tiles of the block with the panels of columns [j, j + width), fetching the first cells of what follows on the way.
 static void run_panels(const block *b, const void *panel, long panel_step, const char *following, long j, long width) {
   const product *g = b->g;
   float *c = g->c + b->i0 * g->n + j, *sums = b->sums + (j - b->j0) * b->rows;
   int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
   int streams = g->panels && g->m <= FEW_ROWS;
-  long lines = following ? (b->steps * NR * 4 / b->tiles + 127) / 128 : 0;
+  fetching f = shares(b, streams, j == b->j0, following != NULL);
   rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR, .stream = g->stream && b->first && b->last};
   const cell *a = b->a;
   long height = b->height;
@@ -120,13 +137,19 @@ static void run_panels(const block *b, const void *panel, long panel_step, const
     if (at > 0) a += tile_distance(b, height);
     height = b->height - (at >= b->high);
     t.ahead = streams && at == 0 ? AHEAD : 0;
-    t.following = t.ahead ? (const char *)panel + AHEAD : following + at * lines * 128;
-    t.lines = t.ahead ? b->steps : lines;
+    if (at < f.cold) t.following = (const char *)panel + AHEAD, t.lines = b->steps, t.stride = 128;
+    else t.following = following + (at - f.cold) * f.lines * f.stride, t.lines = f.lines, t.stride = f.stride;
     float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
     const float *next = at + 1 < b->tiles ? in + height * t.ld_in : b->load ? c + NR : sums + b->rows * NR;
     t.in = loads ? in : NULL, t.next_in = loads ? next : NULL, t.out = out;
     run_tile(b, a, panel, panel_step, j, width, height, &t);
   }
+}
+
+// Where this thread most likely goes on after the block: items are handed out in turns.
+static long next_item(const block *b) {
+  const product *g = b->g;
+  return g->m <= FEW_ROWS ? b->j0 + g->col_step * rz_threads(g->ctx) : g->n;
 }
 
 // The block over steps [p0, p0 + steps). Panels of B that nobody has packed are packed into `lazy` when they are needed.
@@ -140,7 +163,8 @@ static void run_steps(block *b, cell *lazy) {
     if (g->panels) {
       long at = j * g->steps + b->p0 * NR; // cells, or bytes of int8
       const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
-      const char *following = g->format == RZ_INT8 || g->m <= FEW_ROWS || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
+      long next = j + width < end ? j + width : next_item(b);
+      const char *following = g->format == RZ_INT8 || next >= g->n ? NULL : (const char *)g->panels + next * g->steps * 4;
       run_panels(b, panel, g->steps * NR, following, j, width);
     } else if (g->shared) {
       const cell *panel = g->shared + (j - g->j0) / NR * panel_distance(g->total) + (b->p0 - g->p0) * NR;
@@ -191,11 +215,13 @@ static void cut(product *g) {
   double work = 2.0 * (double)g->m * (double)g->n * (double)g->k, bytes = g->panels ? 4.0 * (double)g->steps * (double)g->n : 0;
   long threads = rz_threads(g->ctx), most = threads == 1 ? 1 : 4 * threads;
   most = rz_min(most, (long)(work / 2e6 > bytes / 131072 ? work / 2e6 : bytes / 131072) + 1);
+  int streams = g->panels && g->m <= FEW_ROWS;
   long rows = (g->m + MR - 1) / MR, cols = (g->columns + NR - 1) / NR; // in tiles and panels
   double best = 0;
   for (long r = 1; r <= most && r <= rows; r++)
     for (long c = 1; c <= most / r && c <= cols; c++) {
       double high = (double)((rows + r - 1) / r * MR), wide = (double)((cols + c - 1) / c);
+      if (streams) high = high > (double)g->m ? (double)g->m : high, high = high > STREAM ? high : STREAM;
       double item = high * wide + pack * high * (double)(((long)wide * NR - 1) / g->nc + 1);
       double time = item * ((double)((r * c + threads - 1) / threads) + 0.2);
       if (best > 0 && time >= best) continue;

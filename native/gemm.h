@@ -18,13 +18,13 @@
 typedef float cell; // 32 bits that only ever move through vectors
 
 // out[height, columns] = (in ? in : 0) + a·b. Panels of b are `panel_step` cells (int8: bytes) apart. Fetched ahead on
-// the way: next_in, from where the next tile is loaded, or NULL; and 128 · `lines` bytes from `following` on.
+// the way: next_in, from where the next tile is loaded, or NULL; and `lines` times `stride` bytes, 64 or 128, from `following` on.
 typedef struct {
   const float *in, *next_in;
   float *out;
   long ld_in, ld_out;
   const char *following;
-  long lines;
+  long lines, stride;
   int stream; // out is whole aligned lines that nobody reads soon: past the caches, so that they are not read first
   long ahead; // bytes by which panels are fetched ahead while they are read: where they come from memory, else 0
 } rz_tile;
