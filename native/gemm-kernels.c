@@ -133,3 +133,39 @@ rz_gemm_kernel rz_gemm_kernel_of(int format, long height, long vectors) {
   return kernels[format][height - 1][vectors > 2 ? 2 : vectors - 1];
 }
 long rz_gemm_panels(long height) { return wide_panels[height - 1]; }
+
+static void finish_tile(const rz_finish *f, float *c, long ldc, const float *from, long ld, long height, long width) {
+  for (long i = 0; i < height; i++, c += ldc, from += ld)
+    for (long q = 0; q < width; q++) {
+      float x = f->scales ? from[q] * f->scales[q] : from[q];
+      if (f->add) x += c[q];
+      c[q] = f->bias ? x + f->bias[q] : x;
+    }
+}
+
+void rz_run_tile(int format, long steps, const cell *a, const void *panel, long panel_step, long width, long height, int from_c, int to_c,
+                 const rz_finish *finish, const rz_tile *t) {
+  rz_gemm_kernel run = rz_gemm_kernel_of(format, height, (width + VL - 1) / VL);
+  int odd = width % VL != 0;
+  if (!(to_c && finish) && !(odd && (from_c || to_c))) {
+    run(steps, a, panel, panel_step, t);
+    return;
+  }
+  float part[MR * 4 * NR] __attribute__((aligned(64)));
+  long ld = rz_round_up(width, VL);
+  rz_tile by_part = *t;
+  by_part.stream = 0;
+  if (odd && t->in && from_c) {
+    for (long r = 0; r < height; r++) {
+      memset(part + r * ld + ld - VL, 0, VL * sizeof(float));
+      memcpy(part + r * ld, t->in + r * t->ld_in, (size_t)width * sizeof(float));
+    }
+    by_part.in = part, by_part.ld_in = ld;
+  }
+  if (to_c) by_part.out = part, by_part.ld_out = ld;
+  run(steps, a, panel, panel_step, &by_part);
+  if (!to_c) return;
+  if (finish) finish_tile(finish, t->out, t->ld_out, part, ld, height, width);
+  else
+    for (long r = 0; r < height; r++) memcpy(t->out + r * t->ld_out, part + r * ld, (size_t)width * sizeof(float));
+}

@@ -172,3 +172,10 @@ void rz_pack_tiles(int format, cell *to, long distance, long ld, long width, con
   } else if (format == RZ_F32) pack_columns(RZ_F32, to, distance, ld, width, s, row, count, first, steps);
   else pack_columns(RZ_BF16, to, distance, ld, width, s, row, count, first, steps);
 }
+
+void rz_pack_tiling(int format, cell *to, const rz_tiling *t, const rz_source *source, long row, long rows, long first, long steps) {
+  long h = t->height, upper = t->high * h, distance = rz_tile_distance(h, steps);
+  rz_pack_tiles(format, to, distance, h, h, source, row, upper, first, steps);
+  if (upper == rows) return;
+  rz_pack_tiles(format, to + t->high * distance, rz_tile_distance(h - 1, steps), h - 1, h - 1, source, row + upper, rows - upper, first, steps);
+}

@@ -2,19 +2,13 @@
 // Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain where it was
 // left, so tiling, row count and threads cannot change a bit.
 // Loops from the outside, after BLIS: columns, rows, blocks of k (A packed, in L2), panels of B, tiles of A. Tiles and panels stream from
-// L2 through L1, fetched ahead. Between blocks of k sums wait in scratch, tile by tile: rows of C are often a power of two apart, which
+// L2 through L1, fetched ahead; few rows go another way, see gemm-few.c. Between blocks of k sums wait in scratch, tile by tile: rows of C are often a power of two apart, which
 // caches hold badly.
 #include "gemm.h"
 
-#define KC 1024 // steps per block: where a tile ends, the multipliers wait for its sums, so blocks are long
 #define LONGEST 2048 // steps whose B is packed at once
-#define A_STEPS (9 * 1024) // tiles × steps of packed A: MR times as many cells, half of L2
-#define TILES 18 // of packed A, at most
 #define B_CELLS (2L << 20) // packed B: all threads read it, a small part of L3
 #define NC 512 // columns of packed B, at least
-#define FEW_ROWS (4 * MR) // up to here B is streamed from memory, as it lies
-#define STREAM 16 // rows for which a panel from memory comes no faster than it is multiplied
-#define AHEAD 4096 // bytes fetched ahead of a stream: hardware fetches no further than its page
 #define B_SPAN 64 // steps of B that a thread packs at a time
 #define NC_SUMS 1024 // columns whose sums wait in scratch
 
@@ -40,7 +34,7 @@ typedef struct {
 typedef struct {
   const product *g;
   long i0, rows, j0, columns;
-  long tiles, height, high; // the first `high` tiles have `height` rows, the others one less
+  rz_tiling t;
   long p0, steps; // packed now
   int first, last; // whether these are the first and the last steps of all
   int load, store; // whether sums come from C and go to C, or wait in `sums`
@@ -48,132 +42,53 @@ typedef struct {
   float *sums; // panels of rows × NR
 } block;
 
-static long tile_distance(const block *b, long height) { return height * b->steps + VL; }
-
 // From panel to panel of packed B: no power of two, which caches hold badly.
 static long panel_distance(long steps) { return steps * NR + 48; }
 
-static void set_tiles(block *b) {
-  b->tiles = (b->rows + MR - 1) / MR;
-  b->height = (b->rows + b->tiles - 1) / b->tiles;
-  b->high = b->rows - b->tiles * (b->height - 1);
-}
-
-static void pack_a(const block *b) {
-  const product *g = b->g;
-  long h = b->height, rows = b->high * h;
-  rz_pack_tiles(g->format, b->a, tile_distance(b, h), h, h, &g->a, b->i0, rows, b->p0, b->steps);
-  if (rows == b->rows) return;
-  cell *rest = b->a + b->high * tile_distance(b, h);
-  rz_pack_tiles(g->format, rest, tile_distance(b, h - 1), h - 1, h - 1, &g->a, b->i0 + rows, b->rows - rows, b->p0, b->steps);
-}
-
-// What comes after the last step: int8 scales, the value that was there, the bias. `width` columns from j on.
-static void finish(const product *g, float *c, const float *from, long ld, long height, long j, long width) {
-  const float *scales = g->format == RZ_INT8 ? (const float *)((const char *)g->panels + rz_scales_at(g->n, g->k)) + j : NULL;
-  for (long i = 0; i < height; i++, c += g->n, from += ld)
-    for (long q = 0; q < width; q++) {
-      float x = scales ? from[q] * scales[q] : from[q];
-      if (scales && g->accumulate) x += c[q];
-      c[q] = g->bias ? x + g->bias[j + q] : x;
-    }
-}
-
-// One tile of C: `height` rows from row i of the block, `width` columns from j, a multiple of NR from the block's first. `t` says where
-// its sums come from and go to, unless its width is no whole number of vectors or something comes after them: then by way of `part`.
-static void run_tile(const block *b, const cell *a, const void *panel, long panel_step, long j, long width, long height, rz_tile *t) {
-  const product *g = b->g;
-  rz_gemm_kernel run = rz_gemm_kernel_of(g->format, height, (width + VL - 1) / VL);
-  int scaled = g->format == RZ_INT8, after = b->last && (g->bias || scaled), odd = width % VL != 0;
-  if (!(b->store && after) && !(odd && (b->load || b->store))) {
-    run(b->steps, a, panel, panel_step, t);
-    return;
-  }
-  float part[MR * 4 * NR] __attribute__((aligned(64)));
-  long ld = rz_round_up(width, VL);
-  rz_tile by_part = *t;
-  if (odd && t->in && b->load) {
-    for (long r = 0; r < height; r++) {
-      memset(part + r * ld + ld - VL, 0, VL * sizeof(float));
-      memcpy(part + r * ld, t->in + r * t->ld_in, (size_t)width * sizeof(float));
-    }
-    by_part.in = part, by_part.ld_in = ld;
-  }
-  if (b->store) by_part.out = part, by_part.ld_out = ld;
-  run(b->steps, a, panel, panel_step, &by_part);
-  if (!b->store) return;
-  if (after) finish(g, t->out, part, ld, height, j, width);
-  else
-    for (long r = 0; r < height; r++) memcpy(t->out + r * t->ld_out, part + r * ld, (size_t)width * sizeof(float));
-}
-
-// How the tiles of a block fetch what follows: each its share of it, but for the first `cold` ones.
-typedef struct {
-  long cold, lines, stride;
-} fetching;
-
-// The first tile fetches its own panel while nobody has done so before: where there is but one tile, or nothing went before.
-static fetching shares(const block *b, int streams, int first, int follows) {
-  long bytes = b->steps * NR * (long)sizeof(cell);
-  fetching f = {.cold = streams && (first || b->tiles == 1), .stride = 128};
-  if (!follows || f.cold == b->tiles) return f;
-  // A stream from memory must never pause: then each step of a tile fetches one line.
-  if (streams && !f.cold) f.stride = 64;
-  f.lines = (bytes / (b->tiles - f.cold) + f.stride - 1) / f.stride;
-  return f;
+static const float *scales_of(const product *g) {
+  return g->format == RZ_INT8 ? (const float *)((const char *)g->panels + rz_scales_at(g->n, g->k)) : NULL;
 }
 
 // All tiles of the block with the panels of columns [j, j + width), fetching the first cells of what follows on the way.
-static void run_panels(const block *b, const void *panel, long panel_step, const char *following, long j, long width) {
+static void run_panels(const block *b, const void *panel, const char *following, long j, long width) {
   const product *g = b->g;
   float *c = g->c + b->i0 * g->n + j, *sums = b->sums + (j - b->j0) * b->rows;
-  int loads = g->format != RZ_INT8 && (g->accumulate || !b->first);
-  int streams = g->panels && g->m <= FEW_ROWS;
-  fetching f = shares(b, streams, j == b->j0, following != NULL);
-  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR, .stream = g->stream && b->first && b->last};
+  int loads = g->format != RZ_INT8 && (g->accumulate || !b->first), scaled = g->format == RZ_INT8;
+  rz_finish finish = {scaled ? scales_of(g) + j : NULL, g->bias ? g->bias + j : NULL, scaled && g->accumulate};
+  long lines = following ? (b->steps * NR * 4 / b->t.count + 127) / 128 : 0;
+  rz_tile t = {.ld_in = b->load ? g->n : NR, .ld_out = b->store ? g->n : NR, .lines = lines, .stride = 128};
+  t.stream = g->stream && b->first && b->last;
   const cell *a = b->a;
-  long height = b->height;
-  for (long at = 0, i = 0; at < b->tiles; at++, i += height) {
-    if (at > 0) a += tile_distance(b, height);
-    height = b->height - (at >= b->high);
-    t.ahead = streams && at == 0 ? AHEAD : 0;
-    if (at < f.cold) t.following = (const char *)panel + AHEAD, t.lines = b->steps, t.stride = 128;
-    else t.following = following + (at - f.cold) * f.lines * f.stride, t.lines = f.lines, t.stride = f.stride;
+  long height = b->t.height;
+  for (long at = 0, i = 0; at < b->t.count; at++, i += height) {
+    if (at > 0) a += rz_tile_distance(height, b->steps);
+    height = b->t.height - (at >= b->t.high);
+    t.following = following + at * lines * 128;
     float *in = b->load ? c + i * g->n : sums + i * NR, *out = b->store ? c + i * g->n : sums + i * NR;
-    const float *next = at + 1 < b->tiles ? in + height * t.ld_in : b->load ? c + NR : sums + b->rows * NR;
+    const float *next = at + 1 < b->t.count ? in + height * t.ld_in : b->load ? c + NR : sums + b->rows * NR;
     t.in = loads ? in : NULL, t.next_in = loads ? next : NULL, t.out = out;
-    run_tile(b, a, panel, panel_step, j, width, height, &t);
+    rz_run_tile(g->format, b->steps, a, panel, 0, width, height, b->load, b->store, b->last && (g->bias || scaled) ? &finish : NULL, &t);
   }
-}
-
-// Where this thread most likely goes on after the block: items are handed out in turns.
-static long next_item(const block *b) {
-  const product *g = b->g;
-  return g->m <= FEW_ROWS ? b->j0 + g->col_step * rz_threads(g->ctx) : g->n;
 }
 
 // The block over steps [p0, p0 + steps). Panels of B that nobody has packed are packed into `lazy` when they are needed.
 static void run_steps(block *b, cell *lazy) {
   const product *g = b->g;
-  pack_a(b);
-  long together = g->panels && b->tiles == 1 && b->load && b->store ? rz_gemm_panels(b->height) : 1;
-  for (long j = b->j0, end = b->j0 + b->columns; j < end;) {
-    long width = rz_min(NR * together, end - j);
-    if (width > NR && width < NR * together) width = NR;
+  rz_pack_tiling(g->format, b->a, &b->t, &g->a, b->i0, b->rows, b->p0, b->steps);
+  for (long j = b->j0, end = b->j0 + b->columns; j < end; j += NR) {
+    long width = rz_min(NR, end - j);
     if (g->panels) {
       long at = j * g->steps + b->p0 * NR; // cells, or bytes of int8
       const void *panel = g->format == RZ_INT8 ? (const char *)g->panels + at : (const char *)((const cell *)g->panels + at);
-      long next = j + width < end ? j + width : next_item(b);
-      const char *following = g->format == RZ_INT8 || next >= g->n ? NULL : (const char *)g->panels + next * g->steps * 4;
-      run_panels(b, panel, g->steps * NR, following, j, width);
+      const char *following = g->format == RZ_INT8 || j + width >= end ? NULL : (const char *)panel + g->steps * NR * 4;
+      run_panels(b, panel, following, j, width);
     } else if (g->shared) {
       const cell *panel = g->shared + (j - g->j0) / NR * panel_distance(g->total) + (b->p0 - g->p0) * NR;
-      run_panels(b, panel, 0, j + width < end ? (const char *)(panel + panel_distance(g->total)) : NULL, j, width);
+      run_panels(b, panel, j + width < end ? (const char *)(panel + panel_distance(g->total)) : NULL, j, width);
     } else {
       rz_pack(g->format, lazy, NR, &g->b, j, width, b->p0, b->steps);
-      run_panels(b, lazy, 0, NULL, j, width);
+      run_panels(b, lazy, NULL, j, width);
     }
-    j += width;
   }
 }
 
@@ -183,7 +98,7 @@ static void run_columns(const product *g, int thread, long i0, long rows, long j
   long blocks = (rows + g->mc - 1) / g->mc, mc = rz_min(rows, rz_round_up((rows + blocks - 1) / blocks, MR));
   for (long i = 0; i < rows; i += mc) {
     block b = {.g = g, .i0 = i0 + i, .rows = rz_min(mc, rows - i), .j0 = j0, .columns = columns, .a = a, .sums = lazy + g->b_cells};
-    set_tiles(&b);
+    b.t = rz_tiles_of(b.rows);
     for (b.p0 = g->p0; b.p0 < g->p0 + g->total; b.p0 += g->kc) {
       b.steps = rz_min(g->kc, g->p0 + g->total - b.p0);
       b.first = b.p0 == 0, b.last = b.p0 + b.steps == g->steps;
@@ -215,13 +130,11 @@ static void cut(product *g) {
   double work = 2.0 * (double)g->m * (double)g->n * (double)g->k, bytes = g->panels ? 4.0 * (double)g->steps * (double)g->n : 0;
   long threads = rz_threads(g->ctx), most = threads == 1 ? 1 : 4 * threads;
   most = rz_min(most, (long)(work / 2e6 > bytes / 131072 ? work / 2e6 : bytes / 131072) + 1);
-  int streams = g->panels && g->m <= FEW_ROWS;
   long rows = (g->m + MR - 1) / MR, cols = (g->columns + NR - 1) / NR; // in tiles and panels
   double best = 0;
   for (long r = 1; r <= most && r <= rows; r++)
     for (long c = 1; c <= most / r && c <= cols; c++) {
       double high = (double)((rows + r - 1) / r * MR), wide = (double)((cols + c - 1) / c);
-      if (streams) high = high > (double)g->m ? (double)g->m : high, high = high > STREAM ? high : STREAM;
       double item = high * wide + pack * high * (double)(((long)wide * NR - 1) / g->nc + 1);
       double time = item * ((double)((r * c + threads - 1) / threads) + 0.2);
       if (best > 0 && time >= best) continue;
@@ -258,14 +171,13 @@ static int run_product(product *g) {
   g->steps = rz_steps(g->format, g->k);
   long longest = rz_round_up(g->panels ? g->steps : LONGEST, NR), parts = (g->steps + longest - 1) / longest;
   g->longest = rz_round_up((g->steps + parts - 1) / parts, NR);
-  long blocks = (g->longest + KC - 1) / KC;
+  long blocks = (g->longest + BLOCK_STEPS - 1) / BLOCK_STEPS;
   g->kc = rz_round_up((g->longest + blocks - 1) / blocks, NR), g->mc = rz_min(A_STEPS / g->kc, TILES) * MR;
   g->nc = g->steps > g->kc ? NC_SUMS : g->n, g->columns = g->n, g->total = g->steps;
-  // Few rows: nothing in L1 is worth coming back to, B is streamed as it lies. Int8 sums are scaled once, so never cut.
-  if (g->format == RZ_INT8 || (g->m <= FEW_ROWS && g->panels)) {
-    g->kc = g->longest;
+  // Int8 sums are scaled once, so never cut.
+  if (g->format == RZ_INT8) {
+    g->kc = g->longest, g->nc = g->n;
     g->mc = A_STEPS / g->kc < FEW_ROWS / MR ? FEW_ROWS : rz_min(A_STEPS / g->kc, TILES) * MR;
-    g->nc = g->n;
   }
   if (!g->panels) {
     long groups = (g->n * g->longest + B_CELLS - 1) / B_CELLS;
@@ -284,11 +196,28 @@ static int run_product(product *g) {
   return RZ_OK;
 }
 
-int rz_linear(rz_context *ctx, float *y, const float *x, const void *packed, const float *bias, long rows, long out, long in,
-              int accumulate, int format) {
-  product g = {.ctx = ctx, .format = format, .m = rows, .n = out, .k = in, .panels = packed, .c = y, .bias = bias, .accumulate = accumulate};
+static int multiply(rz_context *ctx, const rz_weight *w, const float *x, long rows, long in, int accumulate, int format) {
+  product g = {.ctx = ctx, .format = format, .m = rows, .n = w->out, .k = in, .panels = w->packed, .c = w->y, .bias = w->bias, .accumulate = accumulate};
   g.a = (rz_source){ROWS_F32, x, in, in};
   return run_product(&g);
+}
+
+int rz_linear(rz_context *ctx, float *y, const float *x, const void *packed, const float *bias, long rows, long out, long in,
+              int accumulate, int format) {
+  rz_weight w = {y, packed, bias, out};
+  if (rows > 0 && out > 0 && in > 0 && rz_is_few(format, rows, in)) return rz_multiply_few(ctx, &w, 1, x, rows, in, accumulate, format);
+  return multiply(ctx, &w, x, rows, in, accumulate, format);
+}
+
+int rz_linears(rz_context *ctx, const float *x, long rows, long in, int format, float *y0, const void *packed0, const float *bias0, long out0,
+               float *y1, const void *packed1, const float *bias1, long out1, float *y2, const void *packed2, const float *bias2, long out2) {
+  rz_weight w[WEIGHTS] = {{y0, packed0, bias0, out0}, {y1, packed1, bias1, out1}, {y2, packed2, bias2, out2}};
+  long count = packed2 ? 3 : 2;
+  if (rows > 0 && in > 0 && out0 > 0 && out1 > 0 && (count == 2 || out2 > 0) && rz_is_few(format, rows, in))
+    return rz_multiply_few(ctx, w, count, x, rows, in, 0, format);
+  for (long i = 0; i < count; i++)
+    if (multiply(ctx, &w[i], x, rows, in, 0, format) != RZ_OK) return RZ_OUT_OF_MEMORY;
+  return RZ_OK;
 }
 
 int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const void *packed, long rows, long out, long in, int accumulate,

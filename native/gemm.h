@@ -75,6 +75,49 @@ static inline long rz_min(long a, long b) { return a < b ? a : b; }
 static inline long rz_max(long a, long b) { return a > b ? a : b; }
 static inline long rz_round_up(long x, long step) { return (x + step - 1) / step * step; }
 static inline long rz_steps(int format, long k) { return format == RZ_BF16 ? (k + 1) / 2 : k; }
+// Tiles of at most MR rows, as equal as can be: the first `high` have `height` rows, the others one less.
+typedef struct {
+  long count, height, high;
+} rz_tiling;
+static inline rz_tiling rz_tiles_of(long rows) {
+  long count = (rows + MR - 1) / MR, height = (rows + count - 1) / count;
+  return (rz_tiling){count, height, rows - count * (height - 1)};
+}
+// Cells of a packed tile: no tile begins where the vector that ends another one may still write.
+static inline long rz_tile_distance(long height, long steps) { return height * steps + VL; }
+// Rows [row, row + rows) of a source as tiles, for steps [first, first + steps).
+void rz_pack_tiling(int format, cell *to, const rz_tiling *t, const rz_source *source, long row, long rows, long first, long steps);
+
+// What comes after the last step, for columns of C from `out` of a tile on: int8 scales, the value that was there, the bias.
+typedef struct {
+  const float *scales, *bias; // of the tile's columns, or NULL
+  int add;                    // to what is there
+} rz_finish;
+// One tile of `height` rows and `width` columns. Where the width is no whole number of vectors or something comes after, it goes by way of
+// memory of its own. `from_c`, `to_c`: sums come from C or go to C (`t->in`, `t->out`), where only `width` columns may be touched.
+void rz_run_tile(int format, long steps, const cell *a, const void *panel, long panel_step, long width, long height, int from_c, int to_c,
+                 const rz_finish *finish, const rz_tile *t);
+
+#define FEW_ROWS (4 * MR) // up to here B is streamed from memory
+#define BLOCK_STEPS 1024 // steps of a block: where a tile ends, the multipliers wait for its sums, so blocks are long
+#define A_STEPS (9 * 1024) // tiles × steps of packed A: MR times as many cells, half of L2
+#define TILES 18 // of packed A, at most
+
+// y[rows, out] (+)= x[rows, in]·wᵀ (+ bias) for weights that are multiplied with the same x.
+typedef struct {
+  float *y;
+  const void *packed;
+  const float *bias;
+  long out;
+} rz_weight;
+#define WEIGHTS 3 // at once, at most
+// Whether rz_multiply_few may be asked: all of A is packed at once.
+static inline int rz_is_few(int format, long rows, long in) {
+  long steps = rz_steps(format, in);
+  return rows <= FEW_ROWS || (format != RZ_INT8 && steps <= BLOCK_STEPS && rows <= TILES * MR && rows * steps <= A_STEPS * MR);
+}
+int rz_multiply_few(rz_context *ctx, const rz_weight *weights, long count, const float *x, long rows, long in, int accumulate, int format);
+
 // Scales of an int8 weight [out, in], after its panels.
 static inline size_t rz_scales_at(long out, long in) { return (size_t)rz_round_up(rz_round_up(out, NR) * in, 64); }
 #endif

@@ -48,6 +48,10 @@ RZ_EXPORT size_t rz_packed_bytes(long out, long in, int format);
 RZ_EXPORT void rz_pack_weight(rz_context *ctx, void *packed, const void *w, long out, long in, int format, int from_bf16);
 RZ_EXPORT int rz_linear(rz_context *ctx, float *y, const float *x, const void *packed, const float *bias, long rows, long out, long in,
                         int accumulate, int format);
+// The same for two or three weights and one x; packed2 may be NULL.
+RZ_EXPORT int rz_linears(rz_context *ctx, const float *x, long rows, long in, int format, float *y0, const void *packed0, const float *bias0,
+                         long out0, float *y1, const void *packed1, const float *bias1, long out1, float *y2, const void *packed2,
+                         const float *bias2, long out2);
 RZ_EXPORT int rz_linear_backward_input(rz_context *ctx, float *dx, const float *dy, const void *packed, long rows, long out, long in,
                                        int accumulate, int format);
 RZ_EXPORT int rz_linear_backward_weight(rz_context *ctx, float *dw, const float *dy, const float *x, long rows, long out, long in,
@@ -91,6 +95,10 @@ RZ_EXPORT double rz_sum_squares(rz_context *ctx, const float *x, long count); //
 RZ_EXPORT int rz_adamw(rz_context *ctx, float *param, float *grad, void *m, void *v, int bf16_moments, long count, double lr, double beta1,
                        double beta2, double eps, double weight_decay, long step, float grad_scale, long first, int keep_grad, void *packed,
                        long in, int format);
+
+// --- lists of calls (call-list.c) ---
+// Ends at the first call that fails, whose place in the list goes to *failed.
+RZ_EXPORT int rz_run(rz_context *ctx, const double *list, long length, double *failed);
 
 // --- measuring (peak.c) ---
 RZ_EXPORT double rz_peak(rz_context *ctx, double seconds, int format); // GFLOP/s of independent chains on all threads; 0: no such instruction

@@ -10,7 +10,7 @@ import { bestFormat, createCpuDevice, measurePeak, measurePeaks } from "../../sr
 import { attentionBackwardCase, attentionCases } from "./attention-cases.ts";
 import { type DeviceCase, deviceCases, linearCases, noise, sampleCase } from "./device-cases.ts";
 import { deviceContract } from "./device-contract.ts";
-import { runCase, sameBits } from "./device-runs.ts";
+import { runCase, sameBits, uploaded } from "./device-runs.ts";
 
 /** The bits of each op's cases on any CPU with fused multiply-add. */
 const DIGESTS = {
@@ -117,6 +117,28 @@ describe("cpu device", () => {
         expect(sameBits(runCase(two, { ...each, inputs })[output], expected[output]), each.name).toBe(true);
       }
     }
+  });
+
+  it("an op that fails among others throws what it throws alone, and leaves nothing behind", () => {
+    const [x, index] = [uploaded(two, noise(20, 91)), uploaded(two, Int32Array.of(0, 5))];
+    const y = two.alloc("f32", 20);
+    const gather = () => two.gatherRows(y, x, index, 2, 10);
+    expect(gather).toThrow("internal: gatherRows:");
+    const work = () => {
+      two.add(y, x, x, 20);
+      gather();
+      two.add(y, y, x, 20);
+    };
+    expect(() => two.together(work)).toThrow("internal: gatherRows:");
+    expect(two.download(y)).toEqual(noise(20, 91).map((value) => 2 * value));
+    const stop = new Error("stop");
+    const stopped = () => {
+      two.add(y, x, y, 20);
+      throw stop;
+    };
+    expect(() => two.together(stopped)).toThrow(stop);
+    expect(two.download(y)).toEqual(noise(20, 91).map((value) => 2 * value));
+    for (const buffer of [x, index, y]) two.free(buffer);
   });
 
   it.runIf(arch() === "arm64" || cpuInfo().features.includes("fma"))(

@@ -9,6 +9,7 @@ import { EngineError } from "../../src/util/errors.ts";
 import { attentionCases, attentionExactness } from "./attention-cases.ts";
 import { deviceCases, noise, sampleCase } from "./device-cases.ts";
 import { distance, runCase, sameBits, uploaded, type Values } from "./device-runs.ts";
+import { togetherTests } from "./device-together.ts";
 import { createReferenceDevice, toBf16 } from "./reference-device.ts";
 
 /** Declares the tests of the device contract. */
@@ -126,6 +127,7 @@ function memoryTests(device: () => Device): void {
     expect(device().sumSquares(buffer, data.length) / expected).toBeCloseTo(1, 12);
     device().free(buffer);
   });
+  togetherTests(device);
   bf16MomentTests(device);
   trainingStepTests(device);
   it("a repacked weight is the new weight", () => {

@@ -9,6 +9,7 @@ import type {
   Buffer,
   Device,
   DType,
+  LinearOutput,
   PackedWeight,
   SequenceTree,
   WeightFormat,
@@ -130,6 +131,9 @@ export class ReferenceDevice implements Device {
   cast(dst: Buffer, src: Buffer, count: number): void {
     for (let i = 0; i < count; i++) f(dst)[i] = dst.dtype === "bf16" ? toBf16(f(src)[i]) : f(src)[i];
   }
+  together<T>(work: () => T): T {
+    return work();
+  }
   dispose(): void {}
 
   // --- matrix products ----------------------------------------------------------------------------------------------------
@@ -153,6 +157,9 @@ export class ReferenceDevice implements Device {
         for (let i = 0; i < inDim; i++) sum += input[r * inDim + i] * data[o * inDim + i];
         f(y)[r * outDim + o] = sum + (bias ? f(bias)[o] : 0);
       }
+  }
+  linears(outputs: readonly LinearOutput[], x: Buffer, rows: number): void {
+    for (const { y, w, bias } of outputs) this.linear(y, x, w, rows, bias);
   }
   linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void {
     const { outDim, inDim, data } = w as ReferencePacked;

@@ -31,6 +31,20 @@ export interface LayerCache {
 /** y = x·Wᵀ + b, and with an adapter y += u·(s·B)ᵀ where u = x·Aᵀ. */
 export function linear(m: ModelContext, y: Buffer, x: Buffer, w: Linear, rows: number): void {
   m.device.linear(y, x, w.packed, rows, w.bias);
+  addAdapter(m, y, x, w, rows);
+}
+
+/** The same for two or three weights that read one x. */
+function linears(m: ModelContext, x: Buffer, rows: number, outputs: readonly (readonly [Buffer, Linear])[]): void {
+  m.device.linears(
+    outputs.map(([y, w]) => ({ y, w: w.packed, bias: w.bias })),
+    x,
+    rows,
+  );
+  for (const [y, w] of outputs) addAdapter(m, y, x, w, rows);
+}
+
+function addAdapter(m: ModelContext, y: Buffer, x: Buffer, w: Linear, rows: number): void {
   if (w.adapter === undefined) return;
   const u = m.pool.take("adapter.u", rows * w.adapter.rank);
   m.device.linear(u, x, w.adapter.down, rows);
@@ -106,9 +120,11 @@ export function computeLayer(m: ModelContext, w: LayerWeights, a: LayerActivatio
   const delta = m.pool.take("delta", R * D);
 
   normInput(m, a, a.x, w.inputNorm, R);
-  linear(m, a.rawQ, a.input, w.query, R);
-  linear(m, a.rawK, a.input, w.key, R);
-  linear(m, a.v, a.input, w.value, R);
+  linears(m, a.input, R, [
+    [a.rawQ, w.query],
+    [a.rawK, w.key],
+    [a.v, w.value],
+  ]);
   if (a.q === a.rawQ) rotate(m, a, rows);
   else normHeads(m, w, a, rows);
   if (a.values !== a.v) d.cast(a.values, a.v, R * c.kvHeads * c.headDim);
@@ -118,8 +134,10 @@ export function computeLayer(m: ModelContext, w: LayerWeights, a: LayerActivatio
   d.add(a.middle, a.x, delta, R * D);
 
   normInput(m, a, a.middle, w.feedForwardNorm, R);
-  linear(m, a.gate, a.input, w.gate, R);
-  linear(m, a.up, a.input, w.up, R);
+  linears(m, a.input, R, [
+    [a.gate, w.gate],
+    [a.up, w.up],
+  ]);
 }
 
 /** input = rmsNorm(x) */

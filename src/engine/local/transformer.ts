@@ -196,9 +196,11 @@ export class Transformer implements InferenceModel {
     this.#pending = undefined;
     const writeRows = m.pool.upload("cached.writeRows", step.writeRows);
     const rows = this.#uploadRows(step, maximum(step.positions) + 1);
-    const x = this.#forwardLayers(rows, "nothing", (index) => ({ ...cache.layers[index], writeRows }));
     const outputRows = m.pool.upload("cached.outputRows", step.outputRows);
-    return selectedLogits(m, this.weights.tree, x, outputRows, step.outputRows.length);
+    return m.device.together(() => {
+      const x = this.#forwardLayers(rows, "nothing", (index) => ({ ...cache.layers[index], writeRows }));
+      return selectedLogits(m, this.weights.tree, x, outputRows, step.outputRows.length);
+    });
   }
 
   /** Gives back the scratch memory of a large pass; between `forward` and `backward` it does nothing. */

@@ -28,6 +28,13 @@ export interface PackedWeight {
   readonly format: WeightFormat;
 }
 
+/** One product of `linears`: y = x · wᵀ (+ bias). */
+export interface LinearOutput {
+  readonly y: Buffer;
+  readonly w: PackedWeight;
+  readonly bias?: Buffer;
+}
+
 /**
  * Packed causal sequences: sequence s covers rows [offsets[s], offsets[s + 1]). prefix[s] ≥ 0 names an earlier sequence whose rows all
  * come before those of s (a prompt shared by a group; it has no prefix itself); -1 is none. Offsets are i32 with `count` + 1 entries,
@@ -102,6 +109,11 @@ export interface Device {
   map(path: string, byteOffset: number, dtype: DType, length: number): Buffer;
   /** dst = src between f32 and bf16 (to nearest, ties to even). */
   cast(dst: Buffer, src: Buffer, count: number): void;
+  /**
+   * Runs `work`, whose ops the device may note down and carry out together when it ends, when memory is freed or read, or sooner: small
+   * ops cost less then. What an op throws for the data it finds may come late.
+   */
+  together<T>(work: () => T): T;
   /** Memory of the device itself. */
   dispose(): void;
 
@@ -111,6 +123,8 @@ export interface Device {
   freePacked(packed: PackedWeight): void;
   /** y[R, out] (+)= x[R, in] · wᵀ (+ bias[out]); `accumulate` goes on from y and takes no bias. */
   linear(y: Buffer, x: Buffer, w: PackedWeight, rows: number, bias?: Buffer, accumulate?: boolean): void;
+  /** `linear` of two or three weights of one format and input size with the same x, to the same bits, at once. */
+  linears(outputs: readonly LinearOutput[], x: Buffer, rows: number): void;
   /** dx[R, in] (+)= dy[R, out] · w[out, in], from the panels. */
   linearBackwardInput(dx: Buffer, dy: Buffer, w: PackedWeight, rows: number, accumulate: boolean): void;
   /** dw[out, in] += dyᵀ · x; without `accumulate` (default true) dw is overwritten, with the bits of adding to zeros. */

@@ -4,6 +4,7 @@
 import { availableParallelism } from "node:os";
 import { EngineError } from "../../../../util/errors.ts";
 import type { Device } from "../types.ts";
+import { CallList } from "./call-list.ts";
 import { kernels } from "./kernels.ts";
 import { matrixOps } from "./matrix-ops.ts";
 import { CpuMemory } from "./memory.ts";
@@ -31,8 +32,9 @@ function newContext(threads: number): number {
  */
 export function createCpuDevice(options: CpuDeviceOptions = {}): Device {
   const threads = options.threads ?? availableParallelism();
-  const native = kernels();
   const ctx = newContext(threads);
+  const list = new CallList(kernels(), ctx);
+  const { native } = list;
   const memory = new CpuMemory(native, ctx);
   let disposed = false;
   return {
@@ -47,6 +49,7 @@ export function createCpuDevice(options: CpuDeviceOptions = {}): Device {
       memory.dropAll(); // from here on every op finds its buffers dead and throws
       native.destroy(ctx);
     },
+    together: (work) => list.together(work),
     ...memory.ops(),
     ...matrixOps(native, ctx, memory),
     ...rowOps(native, ctx),

@@ -28,6 +28,7 @@ export interface Kernels {
   readonly packedBytes: Native;
   readonly packWeight: Native;
   readonly linear: Native;
+  readonly linears: Native;
   readonly linearBackwardInput: Native;
   readonly linearBackwardWeight: Native;
   readonly biasBackward: Native;
@@ -48,6 +49,8 @@ export interface Kernels {
   readonly sampleTokens: Native;
   readonly sumSquares: Native;
   readonly adamW: Native;
+  /** Ops noted down by a `CallList`: their count of numbers and the first failed one's place. */
+  readonly run: (ctx: number, list: Float64Array, length: number, failed: Float64Array) => number;
   readonly peak: Native;
   readonly memoryBandwidth: Native;
 }
@@ -83,6 +86,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   packedBytes: ["rz_packed_bytes", "I", "IIJ"],
   packWeight: ["rz_pack_weight", "V", "PPPIIJJ"],
   linear: ["rz_linear", "J", "PPPPPIIIJJ"],
+  linears: ["rz_linears", "J", "PPIIJPPPIPPPIPPPI"],
   linearBackwardInput: ["rz_linear_backward_input", "J", "PPPPIIIJJ"],
   linearBackwardWeight: ["rz_linear_backward_weight", "J", "PPPPIIIJJ"],
   biasBackward: ["rz_bias_backward", "V", "PPPII"],
@@ -103,6 +107,7 @@ const SIGNATURES: Record<keyof Kernels, readonly [string, string, string]> = {
   sampleTokens: ["rz_sample_tokens", "J", "PPPPPPPPPII"],
   sumSquares: ["rz_sum_squares", "D", "PPI"],
   adamW: ["rz_adamw", "J", "PPPPPJIDDDDDIFIJPIJ"],
+  run: ["rz_run", "J", "PAIA"],
   peak: ["rz_peak", "D", "PDJ"],
   memoryBandwidth: ["rz_memory_bandwidth", "D", "PD"],
 };

@@ -12,8 +12,10 @@ interface CpuPacked extends PackedWeight {
 
 type MatrixOps = Pick<
   Device,
-  "packWeight" | "freePacked" | "linear" | "linearBackwardInput" | "linearBackwardWeight" | "biasBackward"
+  "packWeight" | "freePacked" | "linear" | "linears" | "linearBackwardInput" | "linearBackwardWeight" | "biasBackward"
 >;
+
+const MOST_OUTPUTS = 3;
 
 /** As native/rzero.h numbers them. */
 export const FORMAT: Record<WeightFormat, number> = { f32: 0, bf16: 1, int8: 2 };
@@ -54,6 +56,18 @@ export function matrixOps(native: Kernels, ctx: number, memory: CpuMemory): Matr
       const [to, from, b] = [at(y, rows * outDim), at(x, rows * inDim), bias ? at(bias, outDim) : 0];
       const format = FORMAT[w.format];
       check(native.linear(ctx, to, from, panels(w), b, rows, outDim, inDim, accumulate ? 1 : 0, format), "linear");
+    },
+    linears: (outputs, x, rows) => {
+      const [{ w: first }] = outputs;
+      const alike = outputs.every(({ w }) => w.inDim === first.inDim && w.format === first.format);
+      if (outputs.length < 2 || outputs.length > MOST_OUTPUTS || !alike)
+        throw new Error("internal: linears: expected two or three weights of one format and input size, got others.");
+      const list = [at(x, rows * first.inDim), rows, first.inDim, FORMAT[first.format]];
+      for (const { y, w, bias } of outputs) {
+        list.push(at(y, rows * w.outDim), panels(w), bias ? at(bias, w.outDim) : 0, w.outDim);
+      }
+      if (outputs.length < MOST_OUTPUTS) list.push(0, 0, 0, 0);
+      check(native.linears(ctx, ...list), "linears");
     },
     linearBackwardInput: (dx, dy, w, rows, accumulate) => {
       const { outDim, inDim } = w;
