@@ -237,7 +237,7 @@ UNROLL
     for (int v = 0; v < nv; v++) acc[i][v] = load_c ? load(to + i * ldt + v * VL) : (vf){};
   for (long j = 0; j < p->n; j++) {
     vf x[4];
-    rz_fetch(ahead, j, 1);
+    if (j % VL == 0) rz_fetch(ahead, j, VL);
 UNROLL
     for (int v = 0; v < nv; v++) x[v] = load_wide(base + p->at[j], v * VL, bf16);
 UNROLL

@@ -22,7 +22,7 @@ typedef struct {
   const attention_job *job;
   long row, rows, prefix, prefix_start;
   head_rows keys, values;
-  head_rows next_keys; // of the head that follows; without `at` after the last
+  head_rows next_keys; // of the head that follows; `at` is NULL after the last
   float *q, *scores, *sums, *own, *panel;
   float *max, *total, *own_max, *own_total;
   int32_t *seen; // keys of each query
@@ -114,14 +114,15 @@ static void soften_queries(const row_block *b, long t, long low, float *max, flo
   const attention_job *j = b->job;
   long count = least(VL, b->rows * j->group - t), n[VL];
   float *scores = b->scores + t * SCORE_STRIDE, scale = j->scale;
-  vf top[VL];
-  lanes16 sum[VL];
-  for (long i = 0; i < VL; i++) {
-    n[i] = i < count ? least(KEY_BLOCK, b->seen[t + i] - low) : 0;
+  vf top[VL] = {};
+  lanes16 sum[VL] = {};
+  for (long i = 0; i < count; i++) {
+    n[i] = least(KEY_BLOCK, b->seen[t + i] - low);
     top[i] = top_lanes(scores + i * SCORE_STRIDE, n[i], scale);
   }
   store(max + t, max_lanes_each(top));
-  for (long i = 0; i < VL; i++) sum[i] = n[i] > 0 ? soften(scores + i * SCORE_STRIDE, n[i], scale, max[t + i]) : (lanes16){};
+  for (long i = 0; i < count; i++)
+    if (n[i] > 0) sum[i] = soften(scores + i * SCORE_STRIDE, n[i], scale, max[t + i]);
   store(total + t, sum_lanes_each(sum));
 }
 
@@ -154,19 +155,20 @@ static long own_part(const row_block *b, long low, long i, key_part *p) {
 static int is_few(const row_block *b, const key_part *p) { return p->t1 - p->t0 == b->job->group && b->job->group <= FEW; }
 static long row_of(const row_block *b, const key_part *p) { return p->t0 / b->job->group; }
 
-// What row i sees of key block `low`; without what all rows of the block share if `own` is 1.
-static void find_places(const row_block *b, long i, long low, int own, row_places *p) {
-  long from = most(low - b->prefix, 0), end = least(low + KEY_BLOCK - b->prefix, b->job->length[b->row + i]);
+// What a row sees of key block `low`; without its prefix if `own` is 1.
+static void find_places(const row_block *b, long row, long low, int own, row_places *p) {
+  const attention_job *j = b->job;
+  long prefix = j->prefix_length[row], from = most(low - prefix, 0), end = least(low + KEY_BLOCK - prefix, j->length[row]);
   p->n = 0;
-  if (!own) rz_add_places(p, &b->keys, b->prefix_start + low, least(b->prefix - low, KEY_BLOCK));
-  rz_add_places(p, &b->keys, b->job->start[b->row + i] + from, end - from);
+  if (!own) rz_add_places(p, &b->keys, j->prefix_start[row] + low, least(prefix - low, KEY_BLOCK));
+  rz_add_places(p, &b->keys, j->start[row] + from, end - from);
 }
 
 // Of the first head, whose keys nobody has fetched.
 static void fetch_row(const row_block *b) {
   row_places first;
   rows_ahead keys = {&b->keys, &first};
-  find_places(b, 0, 0, 0, &first);
+  find_places(b, b->row, 0, 0, &first);
   rz_fetch(&keys, 0, KEY_BLOCK);
 }
 
@@ -176,13 +178,13 @@ static void score_row(const row_block *b, long i, long column, const row_places 
   rz_score_few(group, b->scores + t * SCORE_STRIDE + column, SCORE_STRIDE, b->q + t * b->job->dim, &b->keys, here, &values);
 }
 
-// Fetches the row's keys that come next: in the next block, or of the next head.
+// Fetches the keys that come next: in the row's next block, or of the next head.
 static void weigh_row(const row_block *b, long i, long low, int own, long column, const row_places *here, float *to, int load_c) {
   long group = b->job->group, t = i * group, ldt = round_to(b->job->dim, VL);
   int more = b->seen[t] > low + KEY_BLOCK;
   row_places next;
   const row_places *places = here;
-  if (more || low) find_places(b, i, more ? low + KEY_BLOCK : 0, own, &next), places = &next;
+  if (more || low) find_places(b, b->row + i, more ? low + KEY_BLOCK : 0, own, &next), places = &next;
   rows_ahead ahead = {more ? &b->keys : b->next_keys.at ? &b->next_keys : NULL, places};
   rz_weigh_few(group, to + t * ldt, ldt, b->scores + t * SCORE_STRIDE + column, SCORE_STRIDE, &b->values, here, load_c, &ahead);
 }
@@ -194,7 +196,7 @@ static void score_own(const row_block *b, long low) {
     next = own_part(b, low, i, &p);
     if (p.n <= 0) continue;
     if (!is_few(b, &p)) score_part(b, &p);
-    else find_places(b, row_of(b, &p), low, 1, &here), score_row(b, row_of(b, &p), p.column, &here);
+    else find_places(b, b->row + row_of(b, &p), low, 1, &here), score_row(b, row_of(b, &p), p.column, &here);
   }
 }
 
@@ -205,7 +207,7 @@ static void weigh_own(const row_block *b, long low, float *to, int load_c) {
     next = own_part(b, low, i, &p);
     if (p.n <= 0) continue;
     if (!is_few(b, &p)) weigh_part(b, &p, to, load_c);
-    else find_places(b, row_of(b, &p), low, 1, &here), weigh_row(b, row_of(b, &p), low, 1, p.column, &here, to, load_c);
+    else find_places(b, b->row + row_of(b, &p), low, 1, &here), weigh_row(b, row_of(b, &p), low, 1, p.column, &here, to, load_c);
   }
 }
 
@@ -216,7 +218,7 @@ static void key_block(const row_block *b, long low) {
   float *to = low ? b->own : b->sums, *max = low ? b->own_max : b->max, *total = low ? b->own_total : b->total;
   int few = b->rows == 1 && is_few(b, &p);
   row_places here;
-  if (few) find_places(b, 0, low, 0, &here), score_row(b, 0, 0, &here);
+  if (few) find_places(b, b->row, low, 0, &here), score_row(b, 0, 0, &here);
   if (!few && shared > 0) score_part(b, &p);
   if (!few && shared < KEY_BLOCK) score_own(b, low);
   for (long t = 0; t < queries; t += VL) soften_queries(b, t, low, max, total);

@@ -88,7 +88,7 @@ static void cut(few_job *g) {
   double best = 0;
   for (long r = 1; r <= most && r <= tiles; r++)
     for (long c = 1; c <= most / r && c <= panels; c++) {
-      long rows = rz_min((tiles + r - 1) / r * MR, g->m), span = (panels + c - 1) / c, high = g->m <= FEW_ROWS ? rz_max(STREAM, rows) : rows;
+      long rows = (g->m + r - 1) / r, span = (panels + c - 1) / c, high = g->m <= FEW_ROWS ? rz_max(STREAM, rows) : rows;
       double rounds = (double)((r * c + threads - 1) / threads) + 0.2, packs = (double)((r + threads - 1) / threads);
       double time = rounds * (double)(high * span) + 0.4 * packs * (double)rows;
       if (best > 0 && time >= best) continue;

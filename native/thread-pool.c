@@ -15,7 +15,7 @@
 #include <unistd.h>
 
 #define WORK_PER_THREAD 5000.0 // with less, setting a thread going costs more than it saves (decoding 8 to 32 rows of a tiny model)
-#define SPIN_NS 50000
+#define SPIN_NS 100000 // longer than JavaScript takes between two steps of a tiny model: waking a thread costs as much as a small product
 #define SHARES 8 // a thread takes this part of what would be its share of the items left
 
 // What a helping thread sleeps on.
