@@ -114,7 +114,7 @@ typedef struct {
 // Whether rz_multiply_few may be asked: all of A is packed at once.
 static inline int rz_is_few(int format, long rows, long in) {
   long steps = rz_steps(format, in);
-  return rows <= FEW_ROWS || (format != RZ_INT8 && steps <= BLOCK_STEPS && rows <= TILES * MR && rows * steps <= A_STEPS * MR);
+  return rows <= FEW_ROWS || (format != RZ_INT8 && steps <= BLOCK_STEPS && rows * steps <= A_STEPS * MR);
 }
 int rz_multiply_few(rz_context *ctx, const rz_weight *weights, long count, const float *x, long rows, long in, int accumulate, int format);
 
