@@ -2,8 +2,8 @@
 // Exactness: each element of C is one chain over k in ascending order (gemm-kernels.c). Blocks over k continue the chain where it was
 // left, so tiling, row count and threads cannot change a bit.
 // Loops from the outside, after BLIS: columns, rows, blocks of k (A packed, in L2), panels of B, tiles of A. Tiles and panels stream from
-// L2 through L1, fetched ahead; few rows go another way, see gemm-few.c. Between blocks of k sums wait in scratch, tile by tile: rows of C are often a power of two apart, which
-// caches hold badly.
+// L2 through L1, fetched ahead; few rows go another way (gemm-few.c). Between blocks of k sums wait in scratch, tile by tile: rows of C are
+// often a power of two apart, which caches hold badly.
 #include "gemm.h"
 
 #define LONGEST 2048 // steps whose B is packed at once

@@ -11,7 +11,7 @@
 #define SLACK 64 // bytes after every block: full-width reads past the last element stay inside
 #define HEADER 64 // bytes before it, which say how it was made
 #define HUGE_PAGE ((size_t)2 << 20)
-#define HUGE_BLOCK HUGE_PAGE // from here on a block is worth pages of its own
+#define HUGE_BLOCK (4 * HUGE_PAGE) // from here on a block is worth pages of its own
 
 typedef struct {
   void *base;

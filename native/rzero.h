@@ -41,7 +41,7 @@ RZ_EXPORT void rz_unmap(void *part, int64_t offset, int64_t bytes);
 RZ_EXPORT void rz_to_bf16(rz_context *ctx, uint16_t *dst, const float *src, long count); // to nearest, ties to even; NaN stays NaN
 RZ_EXPORT void rz_from_bf16(rz_context *ctx, float *dst, const uint16_t *src, long count);
 
-// --- matrix products (gemm.c, gemm-weight.c, peak.c); formats as `WeightFormat` in types.ts ---
+// --- matrix products (gemm.c, gemm-few.c, gemm-weight.c); formats as `WeightFormat` in types.ts ---
 enum { RZ_F32 = 0, RZ_BF16 = 1, RZ_INT8 = 2 };
 RZ_EXPORT int rz_has_bf16_dot(void); // whether bf16 products run on an instruction of their own
 RZ_EXPORT size_t rz_packed_bytes(long out, long in, int format);

@@ -1,4 +1,4 @@
-// Matrix products of the CPU device: checked calls into native/gemm.c and gemm-weight.c.
+// Matrix products of the CPU device: checked calls into native/gemm.c, gemm-few.c and gemm-weight.c.
 
 import type { Device, PackedWeight, WeightFormat } from "../types.ts";
 import type { Kernels } from "./kernels.ts";
