@@ -31,6 +31,13 @@ const novelty = z
   })
   .prefault({});
 
+/** Without back-references and look-around, so that it is matched in linear time. */
+const linearPattern = z
+  .string()
+  .min(1)
+  .max(1000)
+  .refine(isLinearPattern, { error: "expected a regular expression without back-references, look-around and \\p" });
+
 /** A gate of 0 or 1 multiplied into the uncertainty; a question that fails without its votes is not answered at all. */
 const quality = z
   .strictObject({
@@ -44,13 +51,8 @@ const quality = z
     /** Greatest BLEU to a line of the Challenger's prompt, and to an archived question; 1 switches either off. */
     promptCopy: share.default(1),
     archiveCopy: share.default(1),
-    /** Regular expression that a question must match, without back-references and look-around; it is matched in linear time. */
-    wellPosed: z
-      .string()
-      .min(1)
-      .max(1000)
-      .refine(isLinearPattern, { error: "expected a regular expression without back-references, look-around and p" })
-      .optional(),
+    /** Regular expression that a question must match, or several of which it must match one; see `linearPattern`. */
+    wellPosed: z.union([linearPattern, z.array(linearPattern).min(1).max(100)]).optional(),
   })
   .prefault({});
 

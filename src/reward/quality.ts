@@ -20,8 +20,8 @@ export interface QualityOptions {
   /** Greatest BLEU to a line of the Challenger's prompt, and to an archived question; 1: no bound. */
   readonly promptCopy: number;
   readonly archiveCopy: number;
-  /** Regular expression that a question must match. */
-  readonly wellPosed?: string;
+  /** Regular expression that a question must match, or several of which it must match one. */
+  readonly wellPosed?: string | readonly string[];
 }
 
 /** Why a question fails, in the order of the checks. */
@@ -44,14 +44,14 @@ const TOLERANCE = 1e-9;
 export class QualityGate {
   readonly #options: QualityOptions;
   readonly #archive: QuestionArchive;
-  readonly #pattern: RegExp | undefined;
+  readonly #patterns: readonly RegExp[] | undefined;
   readonly #promptLines: ReferenceTexts;
 
   /** `prompt`: texts of the Challenger's prompt. Errors: ConfigError, for a pattern that cannot be matched in linear time. */
   constructor(options: QualityOptions, prompt: readonly string[], archive: QuestionArchive) {
     this.#options = options;
     this.#archive = archive;
-    this.#pattern = options.wellPosed === undefined ? undefined : linearPattern(options.wellPosed);
+    this.#patterns = options.wellPosed === undefined ? undefined : [options.wellPosed].flat().map(linearPattern);
     this.#promptLines = new ReferenceTexts(prompt.flatMap((text) => [text, ...text.split("\n")]));
   }
 
@@ -60,7 +60,7 @@ export class QualityGate {
     const { minTokens, maxTokens, promptCopy, archiveCopy } = this.#options;
     if (questionTokens < minTokens || (maxTokens > 0 && questionTokens > maxTokens)) return "length";
     if (!this.#acceptsOwnAnswer(ownAnswer)) return "ownAnswer";
-    if (this.#pattern !== undefined && !this.#pattern.test(question)) return "illPosed";
+    if (this.#patterns?.every((pattern) => !pattern.test(question))) return "illPosed";
     if (promptCopy < 1 && this.#likePrompt(question) > promptCopy + TOLERANCE) return "promptCopy";
     if (archiveCopy < 1 && this.#archive.similarity(question, "bleu").greatest > archiveCopy + TOLERANCE) return "archiveCopy";
     return undefined;
