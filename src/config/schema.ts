@@ -93,6 +93,15 @@ const curriculum = z.strictObject({
       maxQuestions: countOrOff.default(0),
     })
     .prefault({}),
+  /** The base model votes on the questions that would be kept; one stays where the base's majority is the label too. */
+  confirm: z
+    .strictObject({
+      /** Answers of the base per question; 0 switches it off. */
+      answers: countOrOff.default(0),
+      /** What each of them begins with, for example <think>. */
+      forcedPrefix: z.string().min(1).optional(),
+    })
+    .prefault({}),
   /** Control experiment: pseudo-labels are permuted among the kept questions. */
   shuffleLabels: z.boolean().default(false),
 });

@@ -1,5 +1,7 @@
 // From probes of known truth to the accuracy of labels nobody can check: how often is a majority of this size right? Pure numbers; knows no
-// question. The assumption that makes it an estimate: at equal vote share a kept question's label is right as often as a probe's.
+// question. The assumption that makes it an estimate: at equal vote share a kept question's label is right as often as that of a probe like
+// it. It holds only roughly, because a trained Challenger finds what tells them apart, so a probe counts for less than one observation; and of
+// labels that no probe is like nothing is assumed: the interval counts them all wrong at its low end and all right at its high end.
 // Model: vote shares in ten bins, a Beta-binomial in each, with a weak prior from the bins around. The interval is a parametric bootstrap:
 // chances are drawn from the posteriors and right labels from the chances. (Making the chances monotonic in the share as well covers worse:
 // it turns the noise of flat curves into slopes.)
@@ -16,6 +18,9 @@ export interface ProbeVote {
 export interface LabelEstimate {
   /** Probes behind it that had a majority. */
   readonly probes: number;
+  /** Share of the labels that a probe is like. */
+  readonly alike: number;
+  /** Labels that no probe is like count as half right. */
   readonly mean: number;
   /** 95 % interval of the share of right labels among exactly these labels. */
   readonly ci95: readonly [number, number];
@@ -23,26 +28,50 @@ export interface LabelEstimate {
 
 const BINS = 10;
 const REPLICATES = 500;
-/** Strength of the prior of a bin, in probes; its mean is that of the probes around, each bin further away counting a third of the one before. */
+/** What a probe counts for, in observations. */
+const PROBE_WEIGHT = 0.5;
+/** Strength of the prior of a bin, in observations; its mean is that of the probes around, each bin further away counting a third of the one before. */
 const PRIOR_PROBES = 1;
 const NEIGHBOUR = 1 / 3;
 /** From here on the count of right labels in a bin is drawn as a rounded normal. */
 const NORMAL_FROM = 100;
 
-/** Estimates the accuracy of labels with these vote shares; undefined without probes or labels. */
+/** Labels to be judged. */
+export interface UnknownLabels {
+  /** Vote shares of those that a probe is like. */
+  readonly shares: readonly number[];
+  /** Count of the others. */
+  readonly unlike?: number;
+}
+
+/** Estimates the accuracy of labels; undefined without probes or labels. */
 export function estimateLabelAccuracy(
   probes: readonly ProbeVote[],
-  labelShares: readonly number[],
+  { shares, unlike = 0 }: UnknownLabels,
   rng: Rng,
 ): LabelEstimate | undefined {
-  if (probes.length === 0 || labelShares.length === 0) return undefined;
+  const count = shares.length + unlike;
+  if (probes.length === 0 || count === 0) return undefined;
+  const alike = shares.length / count;
+  const { mean, ci95 } = shares.length === 0 ? NOTHING_KNOWN : estimate(probes, shares, rng);
+  return {
+    probes: probes.length,
+    alike,
+    mean: alike * mean + (1 - alike) / 2,
+    ci95: [alike * ci95[0], alike * ci95[1] + 1 - alike],
+  };
+}
+
+const NOTHING_KNOWN = { mean: 0.5, ci95: [0, 1] } as const;
+
+function estimate(probes: readonly ProbeVote[], labelShares: readonly number[], rng: Rng): Pick<LabelEstimate, "mean" | "ci95"> {
   const bins = Array.from({ length: BINS }, () => ({ right: 0, wrong: 0, labels: 0 }));
   for (const { voteShare, right } of probes) bins[binOf(voteShare)][right ? "right" : "wrong"]++;
   for (const share of labelShares) bins[binOf(share)].labels++;
   const priors = bins.map((_, bin) => priorMean(bins, bin));
   const posteriors = bins.map(({ right, wrong }, bin) => ({
-    a: right + PRIOR_PROBES * priors[bin],
-    b: wrong + PRIOR_PROBES * (1 - priors[bin]),
+    a: PROBE_WEIGHT * right + PRIOR_PROBES * priors[bin],
+    b: PROBE_WEIGHT * wrong + PRIOR_PROBES * (1 - priors[bin]),
   }));
   const rightLabels = (chanceOf: (bin: number) => number, count: (labels: number, chance: number) => number) =>
     bins.reduce((sum, { labels }, bin) => sum + (labels === 0 ? 0 : count(labels, chanceOf(bin))), 0) / labelShares.length;
@@ -57,7 +86,7 @@ export function estimateLabelAccuracy(
     ),
   ).sort((x, y) => x - y);
   const at = (level: number) => draws[Math.round(level * (REPLICATES - 1))];
-  return { probes: probes.length, mean, ci95: [at(0.025), at(0.975)] };
+  return { mean, ci95: [at(0.025), at(0.975)] };
 }
 
 /** Share of right ones among the probes around a bin, with half of each added. */

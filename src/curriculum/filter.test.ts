@@ -75,6 +75,11 @@ describe("rules", () => {
       "belowBand",
     ]);
   });
+  it("what the base model does not confirm is out, after every other rule but duplicates", () => {
+    const pool = [labelled("a"), labelled("b"), labelled("c", ["1", "2", "3", "4"]), labelled("a")];
+    const options = { band: [0.3, 1] as [number, number], deduplicate: "exact" as const, confirmed: new Set(["a"]) };
+    expect(verdictsOf(pool, options)).toEqual(["kept", "unconfirmed", "belowBand", "duplicate"]);
+  });
   it("counts add up to the pool and kept is in its order", () => {
     const pool = [labelled("b"), labelled("a", ["1"], false), labelled("a"), labelled("a")];
     const { kept, counts } = filterCurriculum(pool, { ...open, deduplicate: "exact" });
@@ -89,6 +94,7 @@ describe("rules", () => {
       aboveBand: 0,
       questionWords: 0,
       textLabel: 0,
+      unconfirmed: 0,
       earlier: 0,
       duplicate: 1,
     });

@@ -20,6 +20,8 @@ export interface CurriculumFilterOptions {
   readonly heldOut?: ReadonlySet<string>;
   /** Texts that were kept in an earlier iteration and are left out, as `normaliseQuestion` gives them. */
   readonly earlier?: ReadonlySet<string>;
+  /** Texts whose label the base model confirms; absent: labels need no confirmation. */
+  readonly confirmed?: ReadonlySet<string>;
 }
 
 /** What becomes of a question: `kept`, or the first rule, in this order, that it broke. */
@@ -34,6 +36,7 @@ export const CURRICULUM_VERDICTS = [
   "questionWords",
   "textLabel",
   "earlier",
+  "unconfirmed",
   "duplicate",
 ] as const;
 
@@ -90,5 +93,6 @@ function judge(
   if (!inBand(voteShare, options.band)) return voteShare < options.band[0] ? "belowBand" : "aboveBand";
   if (options.filters.words && /box|\bprove\b|\bproof\b|证明/i.test(text)) return "questionWords";
   if (options.filters.textLabels && (/text/i.test(pseudoLabel) || pseudoLabel.trim() === "None")) return "textLabel";
-  return options.earlier?.has(text) ? "earlier" : "kept";
+  if (options.earlier?.has(text)) return "earlier";
+  return options.confirmed?.has(question.text) === false ? "unconfirmed" : "kept";
 }

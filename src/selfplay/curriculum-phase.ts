@@ -11,10 +11,11 @@ import type { CurriculumMetrics } from "../store/events.ts";
 import { RunError } from "../util/errors.ts";
 import { rngFrom } from "../util/rng.ts";
 import { faultOf, meanLevel } from "./challenger-phase.ts";
+import { confirmLabels } from "./confirm.ts";
 import { checkInterrupted, type LoopContext, meanOf, seedFor, withFrozen, withSnapshot } from "./context.ts";
 import { openJudges, type QuestionJudges, readEarlierCurricula, readEarlierTexts } from "./earlier.ts";
 import { drawExtraVotes } from "./extra-votes.ts";
-import { auditByProbes, chooseProbes, type Probe } from "./probes.ts";
+import { auditByProbes, chooseProbes, type Probe, type ProbesVoted } from "./probes.ts";
 import { type AnsweredQuestion, answerQuestions, expectQuestions, type PosedRollout, poseQuestions } from "./questions.ts";
 import { verifyVotes } from "./verify-votes.ts";
 
@@ -57,14 +58,32 @@ export async function curriculumPhase(
   });
   const answered = await verifyVotes(context, majority, call);
   const pool = rollouts.map((rollout, index) => label(context, { ...rollout, fault: faults[index] }, answered, judges));
-  const { verdicts, counts } = filterCurriculum(pool, { ...config.curriculum, ...excludedTexts(context, iteration) });
+  const limits = { ...config.curriculum, ...excludedTexts(context, iteration) };
+  const candidates = filterCurriculum(pool, limits).kept;
+  const confirmed = await confirmLabels(context, iteration, labelsOf(candidates, answered, probes, config.curriculum.band));
+  const { verdicts, counts } = filterCurriculum(pool, { ...limits, confirmed });
   const rows = pool.map((labelled, index) => toRow(labelled, verdicts[index], answered.get(labelled.question.text)));
   const isPosed = new Set(posed);
   const voted = new Map([...answered].filter(([question]) => isPosed.has(question)));
   const metrics = { ...describe(context, iteration, rows, counts, voted), ...(extra > 0 ? { extraVotes: extra } : {}) };
   if (metrics.kept === 0) throw emptyCurriculum(context, counts);
-  const audited = { ...metrics, ...audit(context, iteration, rows, answered, probes) };
+  const audited = { ...metrics, ...audit(context, iteration, rows, { answered, probes, confirmed }) };
   return { rows: config.curriculum.shuffleLabels ? shuffleLabels(context, iteration, rows) : rows, metrics: audited };
+}
+
+/** Labels that may need confirmation, by question: of what would be kept, and of probes in the band, which are there to be treated alike. */
+function labelsOf(
+  candidates: readonly LabelledQuestion[],
+  answered: ReadonlyMap<string, AnsweredQuestion>,
+  probes: readonly Probe[],
+  band: readonly [number, number],
+): Map<string, string> {
+  const labels = new Map(candidates.map(({ question, pseudoLabel }) => [question.text, pseudoLabel ?? ""]));
+  for (const { question } of probes) {
+    const { majority, share } = answered.get(question)?.vote ?? NO_VOTE;
+    if (majority !== undefined && inBand(share, band)) labels.set(question, majority);
+  }
+  return labels;
 }
 
 function label(
@@ -149,20 +168,9 @@ function describe(
 }
 
 /** What truth says of the labels, where a world has it, and what the probes let one expect of them. */
-function audit(
-  context: LoopContext,
-  iteration: number,
-  rows: readonly PoolRow[],
-  answered: ReadonlyMap<string, AnsweredQuestion>,
-  probes: readonly Probe[],
-) {
+function audit(context: LoopContext, iteration: number, rows: readonly PoolRow[], voted: ProbesVoted) {
   const kept = rows.filter(({ verdict }) => verdict === "kept");
-  const estimate = auditByProbes(
-    context,
-    iteration,
-    { answered, probes },
-    kept.map(({ voteShare }) => voteShare),
-  );
+  const estimate = auditByProbes(context, iteration, voted, kept);
   return { ...auditLabels(context, kept), ...(estimate ? { audit: estimate } : {}) };
 }
 

@@ -30,30 +30,49 @@ export function chooseProbes({ config, probes }: LoopContext, iteration: number,
   return rng
     .shuffle([...posed])
     .slice(0, count)
-    .flatMap((question) => takeAlike(byOpening.get(opening(question)) ?? [], question.length));
+    .flatMap((question) => takeAlike(byOpening.get(opening(question)) ?? [], question));
 }
 
 const opening = (question: string) => /^[^\d]*/.exec(question)?.[0] ?? "";
 
-/** Takes the probe out of a list whose length is the nearest. */
-function takeAlike(probes: Probe[], length: number): Probe[] {
-  const distance = ({ question }: Probe) => Math.abs(question.length - length);
+/** Takes the probe out of a list whose length is the nearest to a question's. */
+function takeAlike(probes: Probe[], question: string): Probe[] {
+  const distance = (probe: Probe) => lengthApart(probe, question);
   const nearest = probes.reduce((best, probe, index) => (distance(probe) < distance(probes[best]) ? index : best), 0);
   if (probes.length === 0 || distance(probes[nearest]) > LENGTH_TOLERANCE) return [];
   return probes.splice(nearest, 1);
 }
 
-/** Estimates the accuracy of labels with these vote shares; undefined without probes. */
+/** What became of the probes. */
+export interface ProbesVoted {
+  readonly probes: readonly Probe[];
+  readonly answered: ReadonlyMap<string, AnsweredQuestion>;
+  /** Questions whose label the base model confirms; undefined: labels need no confirmation. */
+  readonly confirmed: ReadonlySet<string> | undefined;
+}
+
+/** Estimates the accuracy of the labels of kept questions; undefined without probes. A probe that would not be kept for its label says nothing. */
 export function auditByProbes(
-  { config }: LoopContext,
+  { config, probes: all }: LoopContext,
   iteration: number,
-  { answered, probes }: { readonly answered: ReadonlyMap<string, AnsweredQuestion>; readonly probes: readonly Probe[] },
-  labelShares: readonly number[],
+  { probes, answered, confirmed }: ProbesVoted,
+  kept: readonly { readonly question: string; readonly voteShare: number }[],
 ): LabelEstimate | undefined {
   const votes = probes.flatMap(({ question, answer }) => {
     const vote = answered.get(question)?.vote;
-    if (vote?.majority === undefined) return [];
+    if (vote?.majority === undefined || confirmed?.has(question) === false) return [];
     return { voteShare: vote.share, right: equivalent({ predicted: vote.majority, truth: answer }).equivalent };
   });
-  return estimateLabelAccuracy(votes, labelShares, rngFrom(config.seed, "audit", iteration));
+  const alike = kept.filter(
+    ({ question }) => config.audit.probes?.match === "any" || all.some((probe) => isAlike(probe, question)),
+  );
+  const labels = { shares: alike.map(({ voteShare }) => voteShare), unlike: kept.length - alike.length };
+  return estimateLabelAccuracy(votes, labels, rngFrom(config.seed, "audit", iteration));
 }
+
+/** Whether a probe begins as a question does and is as long. */
+function isAlike(probe: Probe, question: string): boolean {
+  return opening(probe.question) === opening(question) && lengthApart(probe, question) <= LENGTH_TOLERANCE;
+}
+
+const lengthApart = (probe: Probe, question: string) => Math.abs(probe.question.length - question.length);

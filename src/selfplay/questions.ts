@@ -81,7 +81,9 @@ export interface AnswerOptions {
   readonly answers: number;
   readonly sampling: SamplingConfig;
   readonly seed: number;
-  readonly call: Omit<SamplingCall, "activity" | "content" | "refuse">;
+  /** What every answer begins with. */
+  readonly forcedPrefix?: string;
+  readonly call: Omit<SamplingCall, "activity" | "content" | "refuse"> & Partial<Pick<SamplingCall, "activity">>;
 }
 
 /** The frozen Solver's vote on one question. */
@@ -115,12 +117,12 @@ export async function answerMore(
   const distinct = [...new Set(questions)];
   const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
   const params = samplingParams(context, options.sampling, options.answers, options.seed);
-  const activity = firstSample === undefined ? "voting" : "voting again";
-  const drawn = firstSample === undefined ? params : { ...params, firstSample };
+  const prefix = options.forcedPrefix === undefined ? {} : { forcedPrefix: [...context.tokenizer.encode(options.forcedPrefix)] };
+  const drawn = { ...params, ...prefix, ...(firstSample === undefined ? {} : { firstSample }) };
   const answered = new Array<AnsweredQuestion>(distinct.length);
   const call: SamplingCall = {
+    activity: firstSample === undefined ? "voting" : "voting again",
     ...options.call,
-    activity,
     content: "text",
     graded: (index, completions) => {
       answered[index] = tally(context, completions, before.get(distinct[index]));

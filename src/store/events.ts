@@ -99,7 +99,12 @@ export interface CurriculumMetrics {
   /** Questions that got more votes; absent when none did. */
   readonly extraVotes?: number;
   /** Label accuracy as the probes let one expect it, with the 95 % interval; absent without probes. */
-  readonly audit?: { readonly probes: number; readonly mean: number; readonly ci95: readonly [number, number] };
+  readonly audit?: {
+    readonly probes: number;
+    readonly alike?: number;
+    readonly mean: number;
+    readonly ci95: readonly [number, number];
+  };
 }
 
 /** What the guard measured; a measure that could not be taken is absent. docs/guard.md says what each is. */

@@ -48,6 +48,7 @@ const REMEDIES = [
   "curriculum.filters.quality=true",
   "curriculum.excludeEarlier=true",
   "curriculum.extraVotes={answers: 3, margin: 0.2, maxQuestions: 20}",
+  "curriculum.confirm={answers: 4, forcedPrefix: <think>}",
   "archive.maxQuestions=50",
   "solver.grpo={estimator: dr-grpo, loss: gspo, clipLow: 0.001, clipHigh: 0.002, lossNormalisation: constant}",
   "solver.reward.overlong={buffer: 30, weight: 0.5}",
@@ -121,6 +122,7 @@ const done = (place: string) => (event: AnyEvent) =>
 const STOPS: ((event: AnyEvent) => boolean)[] = [
   (event) => event.event === "challenger-step",
   (event) => event.event === "progress" && event.activity === "voting again",
+  (event) => event.event === "progress" && event.activity === "confirming",
   (event) => event.event === "progress" && event.phase === "solver" && event.activity === "answering 1",
   (event) => event.event === "solver-step",
   done("1/evaluation"),
@@ -147,6 +149,7 @@ describe("all remedies at once", () => {
       expect(extraVotes).toBeGreaterThan(0);
       expect(extraVotes).toBeLessThanOrEqual(20);
       expect(rejected.quality).toBeGreaterThan(0);
+      expect(rejected.unconfirmed).toBeGreaterThan(0);
     }
     expect(curricula[0].coverage.newShare).toBe(1);
     const challenger = plain.events.flatMap((event) => (event.event === "challenger-step" ? event : []));

@@ -11,6 +11,7 @@ const VERDICTS: Readonly<Record<string, string>> = {
   questionWords: "words",
   textLabel: "label is text",
   earlier: "earlier question",
+  unconfirmed: "base disagrees",
   duplicate: "duplicate",
   wellFormed: "well-formed",
 };
