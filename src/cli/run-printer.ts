@@ -184,9 +184,10 @@ function evaluationLine({ name, greedy, sampled, samples, thinks }: BenchScore, 
 }
 
 function guardLine({ measures, decision, best }: Extract<RunEvent, { event: "guard" }>): string {
-  const { selfConsistency, truncated, entropy, klToBase } = measures;
+  const { selfConsistency, confirmed, truncated, entropy, klToBase } = measures;
   const parts = [
     ...(selfConsistency === undefined ? [] : [`self-consistency ${percent(selfConsistency)}`]),
+    ...(confirmed === undefined ? [] : [`confirmed ${percent(confirmed)}`]),
     ...(truncated === undefined ? [] : [`cut off ${percent(truncated)}`]),
     ...(entropy === undefined ? [] : [`entropy ${fixed(entropy)}`]),
     ...(klToBase === undefined ? [] : [`KL to base ${fixed(klToBase)}`]),

@@ -2,10 +2,12 @@
 // Does NOT know how a measure comes about (selfplay/guard.ts) or how a rule is judged (selfplay/guard-rules.ts).
 
 import { z } from "zod";
+import { confirm } from "./parts.ts";
 
 /** What the guard measures after an iteration; docs/guard.md says how. Nothing here reads a benchmark. */
 export const GUARD_MEASURES = [
   "selfConsistency",
+  "confirmed",
   "agreement",
   "labelAccuracy",
   "distinct",
@@ -68,6 +70,8 @@ export const guardSchema = z.strictObject({
       questions: z.int().min(1).default(64),
       /** Answers per question. */
       answers: z.int().min(2).default(8),
+      /** With answers, only votes that the base's majority confirms count for the score by which iterations are compared. */
+      confirm,
     })
     .prefault({}),
   /** Measure the KL divergence to the base model, which is opened for it. */

@@ -142,13 +142,19 @@ describe("layers: defaults, preset, file, flags", () => {
       votes: { ...paper.votes, truncated: "no-vote" },
       curriculum: {
         ...paper.curriculum,
-        band: [0.5, 0.9],
+        band: [0.4, 0.9],
         filters: { ...paper.curriculum.filters, quality: true },
         deduplicate: "exact",
         excludeEarlier: true,
+        confirm: { answers: 10 },
       },
       solver: { ...paper.solver, maxUses: 2 },
-      guard: { ...paper.guard, action: "rollback" },
+      guard: {
+        ...paper.guard,
+        action: "rollback",
+        heldOut: { ...paper.guard.heldOut, questions: 400, confirm: { answers: 10 } },
+      },
+      schedule: { ...paper.schedule, stop: { ...paper.schedule.stop, patience: 1 } },
     });
   });
 
@@ -217,7 +223,7 @@ describe("layers: defaults, preset, file, flags", () => {
 
   it("every remedy is off in paper and released", () => {
     for (const preset of ["paper", "released"]) {
-      const { challenger, curriculum, solver, schedule, roles, audit } = load(`preset: ${preset}\n`);
+      const { challenger, curriculum, solver, schedule, roles, audit, guard } = load(`preset: ${preset}\n`);
       const { novelty, quality, prior, overlong } = challenger.reward;
       expect([novelty.weight, prior, overlong.buffer, solver.reward.overlong.buffer]).toEqual([0, { a: 0, b: 0 }, 0, 0]);
       expect(quality).toEqual({
@@ -229,11 +235,12 @@ describe("layers: defaults, preset, file, flags", () => {
         archiveCopy: 1,
       });
       expect([curriculum.excludeEarlier, curriculum.extraVotes.answers, curriculum.filters.quality]).toEqual([false, 0, false]);
+      expect([curriculum.confirm, guard.heldOut.confirm]).toEqual([{ answers: 0 }, { answers: 0 }]);
       expect([solver.maxUses, solver.replay, solver.dynamicSampling.refills, solver.reward.control]).toEqual([0, 0, 0, "none"]);
       for (const { grpo } of [challenger, solver])
         expect([grpo.estimator, grpo.loss, grpo.entropyWeight]).toEqual(["grpo", "ppo", 0]);
       expect([challenger.start, roles, audit.probes]).toEqual(["previous", "separate", undefined]);
-      expect(schedule).toEqual({ warmStart: {}, stop: { keptBelow: 0, distinctBelow: 0 } });
+      expect(schedule).toEqual({ warmStart: {}, stop: { keptBelow: 0, patience: 0, distinctBelow: 0 } });
     }
   });
 });

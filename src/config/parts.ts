@@ -91,3 +91,13 @@ export const pricing = z.strictObject({
   /** Tokens that are trained on, prompt and completion. */
   train: notNegative.default(0),
 });
+
+/** A second opinion: the base model votes too, and its majority confirms an answer, or does not. */
+export const confirm = z
+  .strictObject({
+    /** Answers of the base per question; 0 switches it off. */
+    answers: countOrOff.default(0),
+    /** What each of them begins with, for example <think>. */
+    forcedPrefix: z.string().min(1).optional(),
+  })
+  .prefault({});

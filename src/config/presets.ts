@@ -57,7 +57,8 @@ const released: ConfigInput = {
  * The paper with what a study over seeds kept (docs/log.md): one pooled baseline for the Challenger, whose prompts are all the same text;
  * a reward that peaks above one half, where labels are still right, and a band to match; the Challenger starts from the base in every
  * iteration and is held to it, because one that goes on learns what the Solver is wrong about in unison; truncated answers are no votes,
- * because a cut answer looks like disagreement; no question twice, nor more often than twice in a phase; and a guard that goes back.
+ * because a cut answer looks like disagreement; no question twice, nor more often than twice in a phase; labels that the base model's majority
+ * confirms, because its errors do not grow; and a guard that scores by the same yardstick, goes back, and ends a run that no longer gains.
  */
 const improved: ConfigInput = {
   ...paper,
@@ -71,13 +72,15 @@ const improved: ConfigInput = {
   votes: { ...paper.votes, truncated: "no-vote" },
   curriculum: {
     ...paper.curriculum,
-    band: [0.5, 0.9],
+    band: [0.4, 0.9],
     filters: { words: false, textLabels: false, quality: true },
     deduplicate: "exact",
     excludeEarlier: true,
+    confirm: { answers: 10 },
   },
   solver: { ...paper.solver, maxUses: 2 },
-  guard: { action: "rollback" },
+  guard: { action: "rollback", heldOut: { questions: 400, confirm: { answers: 10 } } },
+  schedule: { stop: { patience: 1 } },
 };
 
 /** Presets by name. */

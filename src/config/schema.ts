@@ -7,7 +7,7 @@ import { CHALLENGER_PROMPT, POLICY_SAMPLING, SOLVER_PROMPT, VOTE_SAMPLING } from
 import { anchorsSchema, domainSchema, promptVariants } from "./domain.ts";
 import { engine, withLoraSeed } from "./engine.ts";
 import { guardSchema } from "./guard.ts";
-import { band, count, countOrOff, grpo, notNegative, optimizer, positive, samplingWith, share } from "./parts.ts";
+import { band, confirm, count, countOrOff, grpo, notNegative, optimizer, positive, samplingWith, share } from "./parts.ts";
 import { challengerReward, solverReward, votes } from "./rewards.ts";
 import { samplerSchema } from "./sampler.ts";
 
@@ -94,14 +94,7 @@ const curriculum = z.strictObject({
     })
     .prefault({}),
   /** The base model votes on the questions that would be kept; one stays where the base's majority is the label too. */
-  confirm: z
-    .strictObject({
-      /** Answers of the base per question; 0 switches it off. */
-      answers: countOrOff.default(0),
-      /** What each of them begins with, for example <think>. */
-      forcedPrefix: z.string().min(1).optional(),
-    })
-    .prefault({}),
+  confirm,
   /** Control experiment: pseudo-labels are permuted among the kept questions. */
   shuffleLabels: z.boolean().default(false),
 });
@@ -184,6 +177,8 @@ const schedule = z.strictObject({
     .strictObject({
       /** Fewer questions kept than this. */
       keptBelow: countOrOff.default(0),
+      /** The guard's best iteration is so many iterations old. */
+      patience: countOrOff.default(0),
       /** A smaller share of different texts among the pool's well-formed questions than this. */
       distinctBelow: share.default(0),
     })

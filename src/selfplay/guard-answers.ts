@@ -17,6 +17,8 @@ export interface HeldOutRow {
   /** Answers of the majority divided by all answers, those without a vote too. */
   readonly voteShare: number;
   readonly majority: string | null;
+  /** The base model's votes that confirm the others, by guard.heldOut.confirm. */
+  readonly confirms?: true;
 }
 
 /** One policy's answers. */
@@ -31,6 +33,8 @@ export interface HeldOutAnswers {
   readonly solver: Answers;
   /** The base model's, in iteration 1 alone. */
   readonly base: Answers | undefined;
+  /** Votes that confirm all the others'; in iteration 1 alone, where they are asked for. */
+  readonly confirming: readonly HeldOutRow[];
   /** Mean of sampling − base logprob over the Solver's tokens, in nats. */
   readonly klToBase: number | undefined;
 }
@@ -42,11 +46,21 @@ export async function answerHeldOut(
   questions: readonly string[],
 ): Promise<HeldOutAnswers> {
   const prompts = questions.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
+  const { solverSampling } = context.config.curriculum;
+  const call = { iteration, phase: "guard", content: "tokens" } as const;
   const sample = (sampler: Sampler, activity: string) => {
     const { answers } = context.config.guard.heldOut;
     // The same draws for every policy: differences between iterations are then paired.
-    const params = samplingParams(context, context.config.curriculum.solverSampling, answers, seedFor(context.config, "guard"));
-    return sampleJournalled(context, sampler, prompts, params, { iteration, phase: "guard", activity, content: "tokens" });
+    const params = samplingParams(context, solverSampling, answers, seedFor(context.config, "guard"));
+    return sampleJournalled(context, sampler, prompts, params, { ...call, activity });
+  };
+  const { answers, forcedPrefix = "" } = context.config.guard.heldOut.confirm;
+  const confirm = async (frozen: Sampler): Promise<HeldOutRow[]> => {
+    // Draws of their own: the base's answers are judged by them too.
+    const params = samplingParams(context, solverSampling, answers, seedFor(context.config, "guard", "confirm"));
+    const forced = { ...params, forcedPrefix: [...context.tokenizer.encode(forcedPrefix)] };
+    const completions = await sampleJournalled(context, frozen, prompts, forced, { ...call, activity: "confirming" });
+    return describe(0, completions).rows.map((row) => ({ ...row, confirms: true }));
   };
   const describe = (of: number, completions: readonly Completion[][]): Answers => ({
     rows: questions.map((question, index) => {
@@ -58,12 +72,14 @@ export async function answerHeldOut(
   const own = await withFrozen(context.solver, (solver) => sample(solver, "held-out"));
   const needsBase = iteration === 1 || context.config.guard.klToBase;
   const solver = describe(iteration, own);
-  if (!needsBase || questions.length === 0) return { solver, base: undefined, klToBase: undefined };
+  if (!needsBase || questions.length === 0) return { solver, base: undefined, confirming: [], klToBase: undefined };
   return withFrozenBase(context, async (frozen) => {
     const base = iteration === 1 ? describe(0, await sample(frozen, "held-out base")) : undefined;
     checkInterrupted(context);
+    const confirming = iteration === 1 && answers > 0 ? await confirm(frozen) : [];
+    checkInterrupted(context);
     const klToBase = context.config.guard.klToBase ? await klOf(frozen, prompts, own) : undefined;
-    return { solver, base, klToBase };
+    return { solver, base, confirming, klToBase };
   });
 }
 

@@ -22,35 +22,43 @@ export async function guardPhase(context: LoopContext, iteration: number, files:
   const { store, config } = context;
   const questions = heldOutQuestions(context);
   const answered = await answerHeldOut(context, iteration, questions);
-  const rows = [...(answered.base?.rows ?? []).map((row) => ({ ...row, iteration: 0 })), ...answered.solver.rows];
+  const rows = [
+    ...(answered.base?.rows ?? []).map((row) => ({ ...row, iteration: 0 })),
+    ...answered.solver.rows,
+    ...answered.confirming,
+  ];
   await writeRows(context, "held-out answers", files.answers, rows);
 
   const earlier = guardReports(store, iteration - 1);
   const untouched = untouchedQuestions(context, iteration, questions);
-  const scoreOf = (before: readonly HeldOutRow[]) => meanShare(before, untouched);
   const own = answered.solver;
   const { policy } = config.domain.answer;
+  const confirming = confirmingRows(context, iteration, answered);
+  const scoresOf = (of: readonly HeldOutRow[]) => ({
+    selfConsistency: meanShare(of, untouched),
+    confirmed: confirming.length === 0 ? undefined : confirmedShare(of, confirming, { among: untouched, policy }),
+  });
   const measures = definedOnly({
     ...poolMeasures(context, iteration),
-    selfConsistency: scoreOf(own.rows),
+    ...scoresOf(own.rows),
     agreement: agreementOf(own.rows, heldOutRows(context, predecessor(store, iteration), answered), { among: untouched, policy }),
     ...own.text,
     klToBase: answered.klToBase,
   });
   const base: GuardMeasures = earlier[0]?.base ?? baseMeasures(answered);
   const history: GuardEntry[] = [
-    { iteration: 0, healthy: true, measures: rescored(base, scoreOf(heldOutRows(context, 0, answered))) },
+    { iteration: 0, healthy: true, measures: rescored(base, scoresOf(heldOutRows(context, 0, answered))) },
     ...earlier.map((report) => ({
       iteration: report.iteration,
       healthy: isHealthy(report.broken),
-      measures: rescored(report.measures, scoreOf(heldOutRows(context, report.iteration, answered))),
+      measures: rescored(report.measures, scoresOf(heldOutRows(context, report.iteration, answered))),
     })),
   ];
   const entry = { iteration, measures, healthy: true };
   const broken = brokenRules([...history, entry], config.guard);
   const incumbent = earlier.at(-1)?.best.iteration ?? 0;
-  const before: GuardBest = { iteration: incumbent, score: scoreOf(heldOutRows(context, incumbent, answered)) };
-  const best = chooseBest(before, { iteration, score: measures.selfConsistency, healthy: isHealthy(broken) });
+  const before: GuardBest = { iteration: incumbent, score: scoreOf(scoresOf(heldOutRows(context, incumbent, answered))) };
+  const best = chooseBest(before, { iteration, score: scoreOf(measures), healthy: isHealthy(broken) });
   const rolledBack = earlier.filter(({ decision }) => decision.action === "rollback").length;
   const decision = decide(broken, best, config.guard.maxRollbacks - rolledBack);
   const report: GuardReport = {
@@ -111,15 +119,39 @@ function heldOutRows(context: LoopContext, iteration: number, { base, solver }: 
   const inMemory = iteration === 0 ? base?.rows : iteration === solver.rows[0]?.iteration ? solver.rows : undefined;
   if (inMemory !== undefined) return inMemory;
   const { answers } = context.store.phase(Math.max(1, iteration), "guard");
-  if (!existsSync(answers)) return [];
-  return readJsonl(answers, (value, where) => expectObject(value, where) as unknown as HeldOutRow).filter(
-    (row) => row.iteration === iteration,
-  );
+  return storedRows(answers).filter((row) => row.iteration === iteration && !row.confirms);
+}
+
+function storedRows(file: string): HeldOutRow[] {
+  return existsSync(file) ? readJsonl(file, (value, where) => expectObject(value, where) as unknown as HeldOutRow) : [];
 }
 
 function meanShare(rows: readonly HeldOutRow[], among: ReadonlySet<string>): number | undefined {
   const shares = rows.filter(({ question }) => among.has(question)).map(({ voteShare }) => voteShare);
   return shares.length === 0 ? undefined : meanOf(shares);
+}
+
+/** The measure by which iterations are compared. */
+const scoreOf = ({ confirmed, selfConsistency }: Partial<GuardMeasures>) => confirmed ?? selfConsistency;
+
+/** The base model's confirming votes, taken in iteration 1. */
+function confirmingRows({ store }: LoopContext, iteration: number, { confirming }: HeldOutAnswers): readonly HeldOutRow[] {
+  return iteration === 1 ? confirming : storedRows(store.phase(1, "guard").answers).filter(({ confirms }) => confirms);
+}
+
+/** As meanShare, where a vote counts that the base's majority confirms. */
+function confirmedShare(
+  rows: readonly HeldOutRow[],
+  confirming: readonly HeldOutRow[],
+  { among, policy }: { readonly among: ReadonlySet<string>; readonly policy: GradingPolicy },
+): number | undefined {
+  const confirmed = new Map(confirming.map(({ question, majority }) => [question, majority ?? undefined]));
+  const isConfirmed = ({ question, majority }: HeldOutRow) =>
+    equivalent({ predicted: majority ?? undefined, truth: confirmed.get(question) }, { policy }).equivalent;
+  return meanShare(
+    rows.map((row) => (isConfirmed(row) ? row : { ...row, voteShare: 0 })),
+    among,
+  );
 }
 
 /** Share of the questions whose majority answer is that of the policy that the iteration started from. */
@@ -141,8 +173,8 @@ function baseMeasures({ base }: HeldOutAnswers): GuardMeasures {
   return base === undefined ? {} : definedOnly({ ...base.text, klToBase: 0 });
 }
 
-function rescored(measures: GuardMeasures, selfConsistency: number | undefined): GuardMeasures {
-  return definedOnly({ ...measures, selfConsistency });
+function rescored(measures: GuardMeasures, scores: Partial<GuardMeasures>): GuardMeasures {
+  return definedOnly({ ...measures, ...scores });
 }
 
 function definedOnly(measures: GuardMeasures): GuardMeasures {

@@ -16,7 +16,7 @@ import { stateBytes } from "./disk-need.ts";
 import { readCurriculum } from "./earlier.ts";
 import { evaluationPhase } from "./evaluation-phase.ts";
 import { guardPhase } from "./guard.ts";
-import { guardStopped } from "./guard-state.ts";
+import { guardReport, guardStopped } from "./guard-state.ts";
 import { closeContext, openContext, phase } from "./phases.ts";
 import { Restart } from "./restart.ts";
 import { withRoom, writeRows } from "./room.ts";
@@ -78,7 +78,7 @@ async function runIterations(context: LoopContext): Promise<void> {
   for (let iteration = 1; iteration <= config.iterations; iteration++) {
     await runIteration(context, iteration);
     if (guardStopped(store, iteration)) return;
-    const reason = reasonToStop(config, store.readDone(iteration, "curriculum"));
+    const reason = reasonToStop(config, store.readDone(iteration, "curriculum"), guardReport(store, iteration));
     if (reason === undefined || iteration === config.iterations) continue;
     emit({ event: "early-stop", iteration, reason });
     return;

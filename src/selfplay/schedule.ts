@@ -1,7 +1,8 @@
 // The schedule of iterations: how many steps a phase has, and when a run is over before its last iteration. Pure functions of the
-// configuration and of what the curriculum phase measured, so a resumed run decides alike. Reads no score of a benchmark.
+// configuration and of what the curriculum phase and the guard measured, so a resumed run decides alike. Reads no score of a benchmark.
 
 import type { Config } from "../config/schema.ts";
+import type { GuardReport } from "../store/events.ts";
 import type { JsonObject } from "../store/jsonl.ts";
 import type { Role } from "../store/layout.ts";
 
@@ -11,9 +12,16 @@ export function phaseSteps({ challenger, solver, schedule }: Config, role: Role,
   return role === "challenger" ? (challengerSteps ?? challenger.steps) : (solverSteps ?? solver.steps);
 }
 
-/** Why the run ends after an iteration with these curriculum metrics, or undefined. */
-export function reasonToStop({ schedule }: Pick<Config, "schedule">, curriculum: JsonObject): string | undefined {
-  const { keptBelow, distinctBelow } = schedule.stop;
+/** Why the run ends after an iteration with these curriculum metrics and this report of the guard, if there is one; or undefined. */
+export function reasonToStop(
+  { schedule }: Pick<Config, "schedule">,
+  curriculum: JsonObject,
+  guard: Pick<GuardReport, "iteration" | "best"> | undefined,
+): string | undefined {
+  const { keptBelow, distinctBelow, patience } = schedule.stop;
+  const age = guard === undefined ? 0 : guard.iteration - guard.best.iteration;
+  if (patience > 0 && age >= patience)
+    return `the best iteration by the guard's score, ${guard?.best.iteration}, is ${age} old (schedule.stop.patience)`;
   const kept = Number(curriculum.kept);
   if (kept < keptBelow) return `${kept} questions were kept, fewer than ${keptBelow} (schedule.stop.keptBelow)`;
   const distinct = Number((curriculum.coverage as JsonObject | undefined)?.distinctShare ?? 1);

@@ -110,9 +110,14 @@ function moreThanElicitation(runs: readonly RunRecord[]): Claim[] {
   ];
 }
 
+/** To how many iterations the farthest of the runs has come, one that ended early to all that were planned. */
+function reach(runs: readonly RunRecord[]): number {
+  return Math.max(0, ...runs.map((run) => (run.state === "stopped" ? longest([run]) : run.planned)));
+}
+
 function noCollapse(runs: readonly RunRecord[]): Claim[] {
   const [improved, paper] = [runsOf(runs, "improved"), runsOf(runs, "paper")];
-  const rounds = longest(improved);
+  const rounds = reach(improved);
   const complete = improved.filter((run) => recordAt(run, rounds) !== undefined);
   const kept = complete.map((run) => {
     const scores = run.iterations.map((record) => meanAtK(record.scores) ?? 0);

@@ -45,11 +45,21 @@ const SMALL = [
   "evaluation.referenceLines=false",
   "guard.heldOut.questions=12",
   "guard.heldOut.answers=4",
+  "guard.heldOut.confirm={answers: 0}",
+  "schedule.stop.patience=0",
 ];
 
 function config(...more: string[]): Config {
   const bench = `evaluation.benches=[{name: held-out, data: ${JSON.stringify(data)}}]`;
   return loadConfig({ recipe: "tiny", overrides: [...SMALL, bench, ...more].map((text) => parseOverride(`--${text}`)) });
+}
+
+interface Row {
+  readonly iteration: number;
+  readonly question: string;
+  readonly voteShare: number;
+  readonly majority: string | null;
+  readonly confirms?: true;
 }
 
 async function play(given: Config, name: string, stopAfter?: string): Promise<{ events: RunEvent[]; error?: unknown }> {
@@ -101,7 +111,8 @@ describe("the guard", () => {
     expect(guards.map(({ decision }) => decision.action)).toEqual(["none", "none"]);
     for (const { measures } of guards) {
       expect(measures.selfConsistency).toBeGreaterThan(0);
-      expect(measures.klToBase).toBeGreaterThan(0);
+      // An estimate by the tokens sampled, which may be below 0 after so few steps.
+      expect(Math.abs(measures.klToBase ?? 0)).toBeGreaterThan(0);
       expect(measures.entropy).toBeGreaterThan(0);
     }
     expect(events.at(-1)).toMatchObject({ event: "done", best: { ...guards[1].best, by: "guard" } });
@@ -113,6 +124,40 @@ describe("the guard", () => {
       const file = (run: string) => join(root, run, "iteration-02", role, "model", "model.safetensors");
       expect(readFileSync(file("unguarded")).equals(readFileSync(file("guarded")))).toBe(true);
     }
+  });
+
+  it("scores by what the base confirms, asked once, and ends the run when its best grows old", async () => {
+    const given = config(
+      "iterations=4",
+      "guard.heldOut.confirm={answers: 4, forcedPrefix: <think>}",
+      // Nothing is learned, so nothing is better than the base and the first iteration ends the run.
+      "solver.optimizer.learningRate=1.0e-12",
+      "schedule.stop.patience=1",
+    );
+    expect((await play(given, "confirmed", "1/guard")).error).toBeInstanceOf(InterruptedError);
+    const { events, error } = await play(given, "confirmed");
+    expect(error).toBeUndefined();
+    const rows = readFileSync(join(root, "confirmed", "iteration-01", "guard", "answers.jsonl"), "utf8")
+      .trim()
+      .split("\n")
+      .map((line) => JSON.parse(line) as Row);
+    const confirming = new Map(rows.filter(({ confirms }) => confirms).map(({ question, majority }) => [question, majority]));
+    const own = rows.filter(({ iteration, confirms }) => iteration === 1 && !confirms);
+    expect([own.length, confirming.size]).toEqual([12, 12]);
+    const { measures, best } = JSON.parse(readFileSync(join(root, "confirmed", "iteration-01", "guard", "done.json"), "utf8"));
+    const agreeing = own.filter(({ question, majority }) => majority !== null && confirming.get(question) === majority);
+    const untouched = measures.confirmed * own.length;
+    expect(untouched).toBeCloseTo(
+      agreeing.reduce((sum, { voteShare }) => sum + voteShare, 0),
+      6,
+    );
+    expect(measures.confirmed).toBeLessThan(measures.selfConsistency);
+    expect(best.iteration).toBe(0);
+    expect(events.find(({ event }) => event === "early-stop")).toMatchObject({
+      iteration: 1,
+      reason: "the best iteration by the guard's score, 0, is 1 old (schedule.stop.patience)",
+    });
+    expect(events.at(-1)).toMatchObject({ event: "done", final: { iteration: 1 } });
   });
 
   it("goes back to the best iteration, then stops; interrupted in between, the bytes are the same", async () => {

@@ -28,6 +28,7 @@ export function verdictText(verdict: string): string {
 
 const MEASURES: Readonly<Record<string, readonly [string, "share" | "number"]>> = {
   selfConsistency: ["self-consistency", "share"],
+  confirmed: ["confirmed by the base", "share"],
   agreement: ["agreement with the policy before", "share"],
   labelAccuracy: ["label accuracy (audit)", "share"],
   distinct: ["different texts per question", "share"],
