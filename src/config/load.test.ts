@@ -136,23 +136,23 @@ describe("layers: defaults, preset, file, flags", () => {
         ...paper.challenger,
         start: "base",
         advantage: { baseline: "batch" },
-        reward: { ...paper.challenger.reward, uncertainty: "window", window: [0.4, 0.9] },
+        reward: { ...paper.challenger.reward, uncertainty: "window", window: [0.2, 0.9] },
         grpo: { ...paper.challenger.grpo, klWeight: 0.05, reference: "base" },
       },
       votes: { ...paper.votes, truncated: "no-vote" },
       curriculum: {
         ...paper.curriculum,
-        band: [0.4, 0.9],
+        band: [0.3, 0.9],
         filters: { ...paper.curriculum.filters, quality: true },
         deduplicate: "exact",
         excludeEarlier: true,
-        confirm: { answers: 10 },
+        confirm: { answers: 10, minShare: 0.3 },
       },
       solver: { ...paper.solver, maxUses: 2 },
       guard: {
         ...paper.guard,
         action: "rollback",
-        heldOut: { ...paper.guard.heldOut, questions: 400, confirm: { answers: 10 } },
+        heldOut: { ...paper.guard.heldOut, questions: 400, confirm: { answers: 10, minShare: 0 } },
       },
       schedule: { ...paper.schedule, stop: { ...paper.schedule.stop, patience: 1 } },
     });
@@ -235,7 +235,10 @@ describe("layers: defaults, preset, file, flags", () => {
         archiveCopy: 1,
       });
       expect([curriculum.excludeEarlier, curriculum.extraVotes.answers, curriculum.filters.quality]).toEqual([false, 0, false]);
-      expect([curriculum.confirm, guard.heldOut.confirm]).toEqual([{ answers: 0 }, { answers: 0 }]);
+      expect([curriculum.confirm, guard.heldOut.confirm]).toEqual([
+        { answers: 0, minShare: 0 },
+        { answers: 0, minShare: 0 },
+      ]);
       expect([solver.maxUses, solver.replay, solver.dynamicSampling.refills, solver.reward.control]).toEqual([0, 0, 0, "none"]);
       for (const { grpo } of [challenger, solver])
         expect([grpo.estimator, grpo.loss, grpo.entropyWeight]).toEqual(["grpo", "ppo", 0]);

@@ -97,6 +97,8 @@ export const confirm = z
   .strictObject({
     /** Answers of the base per question; 0 switches it off. */
     answers: countOrOff.default(0),
+    /** Smallest share of them that the majority needs to count. */
+    minShare: share.default(0),
     /** What each of them begins with, for example <think>. */
     forcedPrefix: z.string().min(1).optional(),
   })

@@ -6,6 +6,9 @@ import { equivalent } from "../answer/equivalent.ts";
 import { type LoopContext, seedFor, withFrozenBase } from "./context.ts";
 import { answerQuestions } from "./questions.ts";
 
+// 3/10 and 0.3 must agree although 0.1 + 0.2 and 0.3 do not.
+const TOLERANCE = 1e-9;
+
 /**
  * Which of these questions the base model labels alike; undefined when labels are not confirmed. `labels`: by question text. Errors: those
  * of the Sampler, InterruptedError, RunError (disk).
@@ -16,18 +19,20 @@ export async function confirmLabels(
   labels: ReadonlyMap<string, string>,
 ): Promise<ReadonlySet<string> | undefined> {
   const { curriculum, votes } = context.config;
-  const { answers, forcedPrefix } = curriculum.confirm;
+  const { answers, minShare, forcedPrefix } = curriculum.confirm;
   if (answers === 0) return undefined;
   const seed = seedFor(context.config, "curriculum", iteration, "confirm");
   const call = { iteration, phase: "curriculum", activity: "confirming" } as const;
   const options = { answers, sampling: curriculum.solverSampling, seed, call, forcedPrefix };
   const base = await withFrozenBase(context, (frozen) => answerQuestions(context, frozen, [...labels.keys()], options));
   const policy = votes.equivalence;
-  return new Set(
-    [...labels]
-      .filter(
-        ([question, label]) => equivalent({ predicted: base.get(question)?.vote.majority, truth: label }, { policy }).equivalent,
-      )
-      .map(([question]) => question),
-  );
+  const isConfirmed = ([question, label]: readonly [string, string]) => {
+    const { majority, share } = base.get(question)?.vote ?? {};
+    return (
+      share !== undefined &&
+      share >= minShare - TOLERANCE &&
+      equivalent({ predicted: majority, truth: label }, { policy }).equivalent
+    );
+  };
+  return new Set([...labels].filter(isConfirmed).map(([question]) => question));
 }

@@ -135,8 +135,13 @@ function meanShare(rows: readonly HeldOutRow[], among: ReadonlySet<string>): num
 const scoreOf = ({ confirmed, selfConsistency }: Partial<GuardMeasures>) => confirmed ?? selfConsistency;
 
 /** The base model's confirming votes, taken in iteration 1. */
-function confirmingRows({ store }: LoopContext, iteration: number, { confirming }: HeldOutAnswers): readonly HeldOutRow[] {
-  return iteration === 1 ? confirming : storedRows(store.phase(1, "guard").answers).filter(({ confirms }) => confirms);
+function confirmingRows(
+  { store, config }: LoopContext,
+  iteration: number,
+  { confirming }: HeldOutAnswers,
+): readonly HeldOutRow[] {
+  const rows = iteration === 1 ? confirming : storedRows(store.phase(1, "guard").answers).filter(({ confirms }) => confirms);
+  return rows.filter(({ voteShare }) => voteShare >= config.guard.heldOut.confirm.minShare);
 }
 
 /** As meanShare, where a vote counts that the base's majority confirms. */
