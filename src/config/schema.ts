@@ -156,6 +156,8 @@ const audit = z.strictObject({
       match: z.enum(["any", "alike"]).default("any"),
     })
     .optional(),
+  /** The second judge of labels where curriculum.confirm is off: it makes the estimate better and changes no label. */
+  confirm,
 });
 
 /** What is kept of earlier steps: questions, against which novelty and copies are judged, and rollouts, for people. */

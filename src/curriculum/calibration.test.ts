@@ -1,6 +1,6 @@
 import { describe, expect, it } from "vitest";
 import { rngFrom } from "../util/rng.ts";
-import { estimateLabelAccuracy } from "./calibration.ts";
+import { estimateJudgedLabels, estimateLabelAccuracy } from "./calibration.ts";
 
 /** Probes and labels of one world, in which a majority of share s is right with chance `chance(s)`. */
 function world(seed: number, chance: (share: number) => number, probes: number, labels: number) {
@@ -65,5 +65,47 @@ describe("estimated label accuracy", () => {
     expect(twice[0]).toEqual(twice[1]);
     expect(estimateLabelAccuracy([], { shares }, rngFrom(1))).toBeUndefined();
     expect(estimateLabelAccuracy(probes, { shares: [] }, rngFrom(1))).toBeUndefined();
+  });
+});
+
+describe("labels that a second judge has judged", () => {
+  /** Probes are right with `ofProbes`, labels with `ofLabels`; the judge confirms right ones with 0.85 and wrong ones with 0.15. */
+  function world(seed: number, ofProbes: number, ofLabels: number) {
+    const rng = rngFrom(seed, "judged");
+    const draw = (share: number) => {
+      const right = rng.next() < share;
+      return { right, confirmed: rng.next() < (right ? 0.85 : 0.15) };
+    };
+    return {
+      probes: Array.from({ length: 120 }, () => draw(ofProbes)),
+      labels: Array.from({ length: 300 }, () => draw(ofLabels)),
+    };
+  }
+  const shareRight = (of: readonly { readonly right: boolean }[]) => of.filter(({ right }) => right).length / of.length;
+
+  it.each([
+    ["as good as the probes'", 0.8, "confirmed"],
+    ["much worse", 0.3, "all"],
+    ["much worse, the confirmed ones", 0.4, "confirmed"],
+    ["all wrong", 0, "all"],
+  ] as const)("covers the truth in at least 90 %% of worlds, where labels are %s", (_, ofLabels, kept) => {
+    let covered = 0;
+    for (let seed = 0; seed < 100; seed++) {
+      const { probes, labels } = world(seed, 0.8, ofLabels);
+      const confirmed = labels.filter((label) => label.confirmed);
+      const counts = { confirmed: confirmed.length, unconfirmed: labels.length - confirmed.length, kept };
+      const [low, high] = estimateJudgedLabels(probes, counts, rngFrom(seed, "audit"))?.ci95 ?? [1, 0];
+      const truth = shareRight(kept === "all" ? labels : confirmed);
+      covered += Number(low <= truth && truth <= high);
+    }
+    expect(covered).toBeGreaterThanOrEqual(90);
+  });
+
+  it("knows that a judge who confirms everything tells nothing, and says nothing without probes or labels", () => {
+    const probes = Array.from({ length: 100 }, (_, index) => ({ right: index % 2 === 0, confirmed: true }));
+    const estimate = estimateJudgedLabels(probes, { confirmed: 100, unconfirmed: 0, kept: "all" }, rngFrom(1));
+    expect((estimate?.ci95[1] ?? 0) - (estimate?.ci95[0] ?? 1)).toBeGreaterThan(0.8);
+    expect(estimateJudgedLabels([], { confirmed: 9, unconfirmed: 9, kept: "all" }, rngFrom(1))).toBeUndefined();
+    expect(estimateJudgedLabels(probes, { confirmed: 0, unconfirmed: 9, kept: "confirmed" }, rngFrom(1))).toBeUndefined();
   });
 });

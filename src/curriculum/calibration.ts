@@ -14,12 +14,18 @@ export interface ProbeVote {
   readonly right: boolean;
 }
 
+/** One probe whose majority answer a second judge has confirmed, or not. */
+export interface JudgedProbe {
+  readonly right: boolean;
+  readonly confirmed: boolean;
+}
+
 /** Estimated share of right labels, in [0, 1]. */
 export interface LabelEstimate {
   /** Probes behind it that had a majority. */
   readonly probes: number;
-  /** Share of the labels that a probe is like. */
-  readonly alike: number;
+  /** Share of the labels that a probe is like; absent where a second judge makes that unnecessary. */
+  readonly alike?: number;
   /** Labels that no probe is like count as half right. */
   readonly mean: number;
   /** 95 % interval of the share of right labels among exactly these labels. */
@@ -64,6 +70,50 @@ export function estimateLabelAccuracy(
 
 const NOTHING_KNOWN = { mean: 0.5, ci95: [0, 1] } as const;
 
+/** Labels that a second judge has judged. */
+export interface JudgedLabels {
+  readonly confirmed: number;
+  readonly unconfirmed: number;
+  /** Which of them are asked about. */
+  readonly kept: "confirmed" | "all";
+}
+
+/**
+ * Estimates the accuracy of labels by a second judge whose errors the probes show: how often it confirms right and wrong labels of theirs, and
+ * how often it confirms these, give the share of right ones (Rogan and Gladen, 1978). So labels may be wrong more often than the probes',
+ * which a trained Challenger sees to; assumed is that the judge treats right labels alike and wrong ones alike. Undefined without probes or labels.
+ */
+export function estimateJudgedLabels(
+  probes: readonly JudgedProbe[],
+  { confirmed, unconfirmed, kept }: JudgedLabels,
+  rng: Rng,
+): LabelEstimate | undefined {
+  const labels = kept === "all" ? confirmed + unconfirmed : confirmed;
+  if (probes.length === 0 || labels === 0) return undefined;
+  const chance = (of: readonly JudgedProbe[]) => {
+    const yes = of.filter((probe) => probe.confirmed).length;
+    return drawBeta(PROBE_WEIGHT * yes + 0.5, PROBE_WEIGHT * (of.length - yes) + 0.5, rng);
+  };
+  const [right, wrong] = [true, false].map((is) => probes.filter((probe) => probe.right === is));
+  const draws = Array.from({ length: REPLICATES }, () => {
+    const [ofRight, ofWrong] = [chance(right), chance(wrong)];
+    // A judge that confirms wrong labels as often as right ones tells nothing.
+    if (ofRight <= ofWrong) return rng.next();
+    const share = drawBeta(confirmed + 0.5, unconfirmed + 0.5, rng);
+    const prevalence = Math.min(1, Math.max(0, (share - ofWrong) / (ofRight - ofWrong)));
+    const among = kept === "all" ? prevalence : (prevalence * ofRight) / (prevalence * ofRight + (1 - prevalence) * ofWrong);
+    return drawBinomial(labels, among, rng) / labels;
+  }).sort((x, y) => x - y);
+  const mean = draws.reduce((sum, draw) => sum + draw, 0) / REPLICATES;
+  return { probes: probes.length, mean, ci95: intervalOf(draws) };
+}
+
+/** The 95 % interval of sorted draws. */
+function intervalOf(draws: readonly number[]): [number, number] {
+  const at = (level: number) => draws[Math.round(level * (REPLICATES - 1))];
+  return [at(0.025), at(0.975)];
+}
+
 function estimate(probes: readonly ProbeVote[], labelShares: readonly number[], rng: Rng): Pick<LabelEstimate, "mean" | "ci95"> {
   const bins = Array.from({ length: BINS }, () => ({ right: 0, wrong: 0, labels: 0 }));
   for (const { voteShare, right } of probes) bins[binOf(voteShare)][right ? "right" : "wrong"]++;
@@ -85,8 +135,7 @@ function estimate(probes: readonly ProbeVote[], labelShares: readonly number[], 
       (labels, chance) => drawBinomial(labels, chance, rng),
     ),
   ).sort((x, y) => x - y);
-  const at = (level: number) => draws[Math.round(level * (REPLICATES - 1))];
-  return { mean, ci95: [at(0.025), at(0.975)] };
+  return { mean, ci95: intervalOf(draws) };
 }
 
 /** Share of right ones among the probes around a bin, with half of each added. */

@@ -10,17 +10,18 @@ import { answerQuestions } from "./questions.ts";
 const TOLERANCE = 1e-9;
 
 /**
- * Which of these questions the base model labels alike; undefined when labels are not confirmed. `labels`: by question text. Errors: those
- * of the Sampler, InterruptedError, RunError (disk).
+ * Which of these questions the base model labels alike; undefined when nobody asks it. `labels`: by question text. Errors: those of the
+ * Sampler, InterruptedError, RunError (disk).
  */
 export async function confirmLabels(
   context: LoopContext,
   iteration: number,
   labels: ReadonlyMap<string, string>,
 ): Promise<ReadonlySet<string> | undefined> {
-  const { curriculum, votes } = context.config;
-  const { answers, minShare, forcedPrefix } = curriculum.confirm;
-  if (answers === 0) return undefined;
+  const { curriculum, votes, audit } = context.config;
+  const forAudit = curriculum.confirm.answers === 0;
+  const { answers, minShare, forcedPrefix } = forAudit ? audit.confirm : curriculum.confirm;
+  if (answers === 0 || (forAudit && audit.probes === undefined)) return undefined;
   const seed = seedFor(context.config, "curriculum", iteration, "confirm");
   const call = { iteration, phase: "curriculum", activity: "confirming" } as const;
   const options = { answers, sampling: curriculum.solverSampling, seed, call, forcedPrefix };

@@ -49,7 +49,7 @@ export async function curriculumPhase(
   const judges = config.curriculum.filters.quality ? openJudges(context, iteration) : undefined;
   const faults = rollouts.map((rollout) => judges && faultOf(rollout, judges));
   const posed = rollouts.filter(({ wellFormed }, i) => wellFormed && !faults[i]).map(({ question }) => question ?? "");
-  const probes = chooseProbes(context, iteration, posed);
+  const probes = chooseProbes(context, iteration, posed, judges?.gate);
   const asked = { posed, probes: probes.map(({ question }) => question) };
   const options = { answers, sampling: solverSampling, seed: seed("answer"), call };
   const { majority, extra } = await withFrozen(context.solver, async (solver) => {
@@ -60,14 +60,16 @@ export async function curriculumPhase(
   const pool = rollouts.map((rollout, index) => label(context, { ...rollout, fault: faults[index] }, answered, judges));
   const limits = { ...config.curriculum, ...excludedTexts(context, iteration) };
   const candidates = filterCurriculum(pool, limits).kept;
-  const confirmed = await confirmLabels(context, iteration, labelsOf(candidates, answered, probes, config.curriculum.band));
-  const { verdicts, counts } = filterCurriculum(pool, { ...limits, confirmed });
+  const labels = labelsOf(candidates, answered, probes, config.curriculum.band);
+  const confirmed = await confirmLabels(context, iteration, labels);
+  const dropsOthers = config.curriculum.confirm.answers > 0;
+  const { verdicts, counts } = filterCurriculum(pool, { ...limits, confirmed: dropsOthers ? confirmed : undefined });
   const rows = pool.map((labelled, index) => toRow(labelled, verdicts[index], answered.get(labelled.question.text)));
   const isPosed = new Set(posed);
   const voted = new Map([...answered].filter(([question]) => isPosed.has(question)));
   const metrics = { ...describe(context, iteration, rows, counts, voted), ...(extra > 0 ? { extraVotes: extra } : {}) };
   if (metrics.kept === 0) throw emptyCurriculum(context, counts);
-  const audited = { ...metrics, ...audit(context, iteration, rows, { answered, probes, confirmed }) };
+  const audited = { ...metrics, ...audit(context, iteration, rows, { answered, probes, candidates, confirmed }) };
   return { rows: config.curriculum.shuffleLabels ? shuffleLabels(context, iteration, rows) : rows, metrics: audited };
 }
 

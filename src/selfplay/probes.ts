@@ -2,8 +2,11 @@
 // how often the curriculum's labels are. Reporting only: a probe is held out of the curriculum, and nothing that trains reads the outcome.
 
 import { equivalent } from "../answer/equivalent.ts";
-import { estimateLabelAccuracy, type LabelEstimate } from "../curriculum/calibration.ts";
+import { estimateJudgedLabels, estimateLabelAccuracy, type LabelEstimate } from "../curriculum/calibration.ts";
+import { inBand } from "../curriculum/filter.ts";
+import type { LabelledQuestion } from "../curriculum/question.ts";
 import type { BenchQuestion } from "../evaluation/benchmarks.ts";
+import type { QualityGate } from "../reward/quality.ts";
 import { rngFrom } from "../util/rng.ts";
 import type { LoopContext } from "./context.ts";
 import type { AnsweredQuestion } from "./questions.ts";
@@ -17,13 +20,21 @@ const LENGTH_TOLERANCE = 2;
 /**
  * The probes of an iteration, drawn anew each time; none when the audit is off. `any`: `audit.probes.count` of the file's. `alike`: for that
  * many questions of the pool one each that begins as it does, up to the first digit, and is as long, where there is one: at equal vote share
- * a long sum's majority is right less often than a short one's, so the probes have to be what the pool is.
+ * a long sum's majority is right less often than a short one's, so the probes have to be what the pool is. What the gate would not let
+ * pass is no probe either.
  */
-export function chooseProbes({ config, probes }: LoopContext, iteration: number, posed: readonly string[]): Probe[] {
+export function chooseProbes(
+  { config, probes, tokenizer }: LoopContext,
+  iteration: number,
+  posed: readonly string[],
+  gate: QualityGate | undefined,
+): Probe[] {
   if (!config.audit.probes) return [];
   const { count, match } = config.audit.probes;
   const rng = rngFrom(config.seed, "audit-probes", iteration);
-  const order = rng.shuffle([...probes]);
+  const isOpen = ({ question, answer }: Probe) =>
+    gate?.fault({ question, ownAnswer: answer, questionTokens: tokenizer.encode(question).length }) === undefined;
+  const order = rng.shuffle([...probes]).filter(isOpen);
   if (match === "any") return order.slice(0, count);
   const byOpening = new Map<string, Probe[]>();
   for (const probe of order) byOpening.set(opening(probe.question), [...(byOpening.get(opening(probe.question)) ?? []), probe]);
@@ -43,31 +54,46 @@ function takeAlike(probes: Probe[], question: string): Probe[] {
   return probes.splice(nearest, 1);
 }
 
-/** What became of the probes. */
+/** What became of the probes, and of the questions that would be kept but for a second judge. */
 export interface ProbesVoted {
   readonly probes: readonly Probe[];
   readonly answered: ReadonlyMap<string, AnsweredQuestion>;
-  /** Questions whose label the base model confirms; undefined: labels need no confirmation. */
+  readonly candidates: readonly LabelledQuestion[];
+  /** Questions, and probes in the band, whose label the base model confirms; undefined: it was not asked. */
   readonly confirmed: ReadonlySet<string> | undefined;
 }
 
-/** Estimates the accuracy of the labels of kept questions; undefined without probes. A probe that would not be kept for its label says nothing. */
+/**
+ * Estimates the accuracy of the labels of kept questions; undefined without probes. By the vote shares alone, or where the base model was
+ * asked by what it confirms: then a probe outside the band, which it was not asked about, says nothing.
+ */
 export function auditByProbes(
   { config, probes: all }: LoopContext,
   iteration: number,
-  { probes, answered, confirmed }: ProbesVoted,
+  { probes, answered, candidates, confirmed }: ProbesVoted,
   kept: readonly { readonly question: string; readonly voteShare: number }[],
 ): LabelEstimate | undefined {
+  const rng = rngFrom(config.seed, "audit", iteration);
   const votes = probes.flatMap(({ question, answer }) => {
     const vote = answered.get(question)?.vote;
-    if (vote?.majority === undefined || confirmed?.has(question) === false) return [];
-    return { voteShare: vote.share, right: equivalent({ predicted: vote.majority, truth: answer }).equivalent };
+    if (vote?.majority === undefined) return [];
+    const right = equivalent({ predicted: vote.majority, truth: answer }).equivalent;
+    return { voteShare: vote.share, right, confirmed: confirmed?.has(question) === true };
   });
+  if (confirmed !== undefined) {
+    const yes = candidates.filter(({ question }) => confirmed.has(question.text)).length;
+    const labels = { confirmed: yes, unconfirmed: candidates.length - yes };
+    const asked = votes.filter(({ voteShare }) => inBand(voteShare, config.curriculum.band));
+    return estimateJudgedLabels(asked, { ...labels, kept: config.curriculum.confirm.answers > 0 ? "confirmed" : "all" }, rng);
+  }
   const alike = kept.filter(
     ({ question }) => config.audit.probes?.match === "any" || all.some((probe) => isAlike(probe, question)),
   );
-  const labels = { shares: alike.map(({ voteShare }) => voteShare), unlike: kept.length - alike.length };
-  return estimateLabelAccuracy(votes, labels, rngFrom(config.seed, "audit", iteration));
+  return estimateLabelAccuracy(
+    votes,
+    { shares: alike.map(({ voteShare }) => voteShare), unlike: kept.length - alike.length },
+    rng,
+  );
 }
 
 /** Whether a probe begins as a question does and is as long. */

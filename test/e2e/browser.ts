@@ -63,6 +63,8 @@ export function makeRun(runs: string, name: string, extra: readonly string[] = [
     "--solver.questionsPerStep=8",
     "--solver.groupSize=4",
     "--evaluation.samples=1",
+    "--guard.heldOut.questions=16",
+    "--schedule.stop.patience=0",
     "--evaluation.referenceLines=false",
   ];
   const { status, stderr } = spawnSync(process.execPath, [main, "run", "tiny", "--run", name, ...small, ...extra, "--json"], {

@@ -36,6 +36,8 @@ const SMALL = [
   "solver.questionsPerOptimizerStep=8",
   "solver.groupSize=4",
   "evaluation.samples=2",
+  "guard.heldOut.questions=16",
+  "schedule.stop.patience=0",
   "evaluation.referenceLines=false",
 ];
 

@@ -24,6 +24,8 @@ const SMALL = [
   "--solver.questionsPerStep=8",
   "--solver.groupSize=4",
   "--evaluation.samples=1",
+  "--guard.heldOut.questions=16",
+  "--schedule.stop.patience=0",
   "--evaluation.referenceLines=false",
 ];
 const LORA = ["--engine.lora.rank=4", "--engine.lora.targets=[q_proj, v_proj, up_proj]", "--engine.frozenDtype=int8"];

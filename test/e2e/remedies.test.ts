@@ -35,6 +35,8 @@ const SMALL = [
   "solver.questionsPerOptimizerStep=4",
   "solver.groupSize=4",
   "evaluation.samples=1",
+  "guard.heldOut.questions=16",
+  "schedule.stop.patience=0",
   "evaluation.greedy=false",
   "evaluation.referenceLines=false",
 ];

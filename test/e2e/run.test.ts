@@ -28,6 +28,8 @@ const SMALL = [
   "--solver.questionsPerStep=8",
   "--solver.groupSize=4",
   "--evaluation.samples=1",
+  "--guard.heldOut.questions=16",
+  "--schedule.stop.patience=0",
   "--evaluation.referenceLines=false",
 ];
 

@@ -32,6 +32,8 @@ const config = () =>
       "solver.questionsPerOptimizerStep=8",
       "solver.groupSize=4",
       "evaluation.samples=1",
+      "guard.heldOut.questions=16",
+      "schedule.stop.patience=0",
       "evaluation.greedy=false",
       "evaluation.referenceLines=false",
       `evaluation.benches=[{name: held-out, data: ${JSON.stringify(join(root, "bench.jsonl"))}}]`,

@@ -69,6 +69,11 @@ const SMALL = [
   "solver.questionsPerOptimizerStep=8",
   "solver.groupSize=4",
   "evaluation.samples=2",
+  "guard.heldOut.questions=16",
+  "schedule.stop.patience=0",
+  // A server draws other numbers behind a forced prefix, which is a part of its prompt.
+  "curriculum.confirm={answers: 4}",
+  "guard.heldOut.confirm={answers: 4}",
   "evaluation.referenceLines=false",
 ];
 
