@@ -72,8 +72,9 @@ const SMALL = [
   "guard.heldOut.questions=16",
   "schedule.stop.patience=0",
   // A server draws other numbers behind a forced prefix, which is a part of its prompt.
-  "curriculum.confirm={answers: 4}",
-  "guard.heldOut.confirm={answers: 4}",
+  "curriculum.confirm.answers=0",
+  "audit.confirm.answers=0",
+  "guard.heldOut.confirm.answers=0",
   "evaluation.referenceLines=false",
 ];
 
