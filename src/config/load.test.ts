@@ -146,9 +146,9 @@ describe("layers: defaults, preset, file, flags", () => {
         filters: { ...paper.curriculum.filters, quality: true },
         deduplicate: "exact",
         excludeEarlier: true,
-        confirm: { answers: 10, minShare: 0.3 },
+        confirm: { answers: 10, minShare: 0.4 },
       },
-      solver: { ...paper.solver, maxUses: 2 },
+      solver: { ...paper.solver, maxUses: 2, grpo: { ...paper.solver.grpo, klWeight: 0.1 } },
       guard: {
         ...paper.guard,
         action: "rollback",

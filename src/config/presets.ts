@@ -76,9 +76,9 @@ const improved: ConfigInput = {
     filters: { words: false, textLabels: false, quality: true },
     deduplicate: "exact",
     excludeEarlier: true,
-    confirm: { answers: 10, minShare: 0.3 },
+    confirm: { answers: 10, minShare: 0.4 },
   },
-  solver: { ...paper.solver, maxUses: 2 },
+  solver: { ...paper.solver, maxUses: 2, grpo: { klWeight: 0.1 } },
   guard: { action: "rollback", heldOut: { questions: 400, confirm: { answers: 10 } } },
   schedule: { stop: { patience: 1 } },
 };
