@@ -144,9 +144,12 @@ export async function benchDecoding(bench: ModelBench, shape: readonly [number, 
   }
 }
 
-/** Seconds of `work`, called `times` times after one call that does not count; `work` gets the number of the call. */
+/**
+ * Seconds of `work`, called `times` times after one call that does not count; `work` gets the number of the call. A single call is asked for
+ * where each takes minutes: it has none before it.
+ */
 export async function repeat(times: number, work: (call: number) => Promise<void>): Promise<number[]> {
-  await work(0);
+  if (times > 1) await work(0);
   const seconds: number[] = [];
   for (let call = 1; call <= times; call++) {
     const started = performance.now();
