@@ -124,7 +124,7 @@ export interface BrokenRule {
 /** What follows an iteration; `to`: the iteration whose policies the next one starts from, 0 for the base model. */
 export type GuardDecision = { readonly action: "none" | "warn" | "stop" } | { readonly action: "rollback"; readonly to: number };
 
-/** An iteration and the guard's score of it: its self-consistency; absent without held-out questions. */
+/** An iteration and the guard's score of it: what it gives its own answers, or those of them that the base confirms; absent without held-out questions. */
 export interface GuardBest {
   readonly iteration: number;
   readonly score?: number;
@@ -134,7 +134,7 @@ export interface GuardBest {
 export interface GuardReport {
   readonly iteration: number;
   readonly measures: GuardMeasures;
-  /** Held-out questions behind the self-consistency: those that no curriculum has kept. */
+  /** Held-out questions behind the score: those that no curriculum has kept. */
   readonly heldOut: number;
   /** Counts of the pool's vote shares in ten equal bins of [0, 1]. */
   readonly histogram: readonly number[];
