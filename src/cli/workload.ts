@@ -72,7 +72,9 @@ function curriculum({ curriculum: options, prompts, iterations }: Config, contex
     { calls: 1, questions: options.poolSize, answers: options.answers },
     context,
   );
-  return { name: "curriculum", times: iterations, sampling: [pose, answer], references: 0, voters: 0 };
+  const asked = { calls: 1, questions: options.poolSize, answers: options.confirm.answers };
+  const confirm = options.confirm.answers > 0 ? [votes(prompts, options.solverSampling, asked, context)] : [];
+  return { name: "curriculum", times: iterations, sampling: [pose, answer, ...confirm], references: 0, voters: 0 };
 }
 
 function solverPhase({ solver: options, prompts, iterations }: Config, context: number): PhaseWork {

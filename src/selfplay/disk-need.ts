@@ -31,12 +31,13 @@ export function phaseBytes(context: LoopContext, phase: Phase): number {
       return training + (run.checkpoint.keep + 1) * answers + archived(solver.steps * answers);
     }
     case "curriculum": {
-      const { poolSize, answers, sampling, solverSampling } = curriculum;
-      return tokens(poolSize, sampling, TEXT_BYTES) * 2 + tokens(poolSize * answers, solverSampling, TEXT_BYTES);
+      const { poolSize, answers, confirm, sampling, solverSampling } = curriculum;
+      const voted = tokens(poolSize * (answers + confirm.answers), solverSampling, TEXT_BYTES);
+      return tokens(poolSize, sampling, TEXT_BYTES) * 2 + voted;
     }
     case "guard": {
-      const { questions, answers } = context.config.guard.heldOut;
-      return 2 * tokens(questions * answers, curriculum.solverSampling, TOKEN_BYTES);
+      const { questions, answers, confirm } = context.config.guard.heldOut;
+      return tokens(questions * (2 * answers + confirm.answers), curriculum.solverSampling, TOKEN_BYTES);
     }
     case "evaluation": {
       const questions = context.benches.reduce((sum, bench) => sum + bench.questions.length, 0);
