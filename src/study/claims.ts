@@ -13,6 +13,7 @@ import {
   meanAtK,
   pairedEstimate,
   type RunMeasure,
+  reach,
   recordAt,
   returnedAt,
   runsOf,
@@ -108,11 +109,6 @@ function moreThanElicitation(runs: readonly RunRecord[]): Claim[] {
     judged("Beyond elicitation: the same, greedy", beyond(greedy), 5, false),
     judged("Beyond elicitation: the same at T = 0.25", low, 5, false),
   ];
-}
-
-/** To how many iterations the farthest of the runs has come, one that ended early to all that were planned. */
-function reach(runs: readonly RunRecord[]): number {
-  return Math.max(0, ...runs.map((run) => (run.state === "stopped" ? longest([run]) : run.planned)));
 }
 
 function noCollapse(runs: readonly RunRecord[]): Claim[] {

@@ -48,8 +48,17 @@ export function returnedAt(run: RunRecord, iterations: number): IterationRecord 
 
 /** How many iterations every one of the runs has come to, or ended before; 0 without runs. */
 export function common(runs: readonly RunRecord[]): number {
-  const reach = runs.map((run) => (run.state === "stopped" ? lastOf(run).iteration : run.planned));
-  return runs.length === 0 ? 0 : Math.min(...reach);
+  return runs.length === 0 ? 0 : Math.min(...runs.map(reachOf));
+}
+
+/** How many iterations the farthest of the runs has come to, or ended before; 0 without runs. */
+export function reach(runs: readonly RunRecord[]): number {
+  return Math.max(0, ...runs.map(reachOf));
+}
+
+/** A run that has ended keeps its policy for all iterations that were planned. */
+function reachOf(run: RunRecord): number {
+  return run.state === "stopped" ? lastOf(run).iteration : run.planned;
 }
 
 /** After how many iterations an arm is compared with its rival: as many as both have with every seed, at most those of the arm. */

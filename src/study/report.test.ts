@@ -10,6 +10,7 @@ import {
   iterationWithin,
   meanAtK,
   pairedEstimate,
+  reach,
   recordAt,
   returnedAt,
 } from "./compare.ts";
@@ -78,6 +79,7 @@ describe("what a run scored", () => {
     const runs = [runOf("a", 1, [0, 0.1, 0.2, 0.3]), runOf("a", 2, [0, 0.1, 0.2], { state: "stopped", planned: 3 })];
     const rival = [runOf("b", 1, [0, 0.1], { planned: 9 })];
     expect([common(runs), common(rival), common([])]).toEqual([2, 9, 0]);
+    expect([reach(runs), reach(rival), reach([])]).toEqual([3, 9, 0]);
     expect(comparedRounds([...runs, ...rival], { name: "b", against: "a", iterations: 5 })).toBe(2);
     expect(comparedRounds([...runs, ...rival], { name: "b", against: "a", iterations: 1 })).toBe(1);
   });

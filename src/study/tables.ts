@@ -13,6 +13,7 @@ import {
   meanAtK,
   pairedEstimate,
   type RunMeasure,
+  reach,
   recordAt,
   returnedAt,
   runsOf,
@@ -136,13 +137,14 @@ function scoreTable({ arms, runs }: StudyResult): string {
       row("base forced to begin with `<think>`", first, (run) => run.iterations[0].forced, lowest("forced")),
       ...arms.flatMap(({ name, title }) => {
         const of = runsOf(runs, name);
-        return [...new Set([common(of), longest(of)])].flatMap((rounds) => {
+        return [...new Set([common(of), reach(of)])].flatMap((rounds) => {
           const complete = of.filter((run) => recordAt(run, rounds) !== undefined);
           if (complete.length === 0 || rounds === 0) return [];
-          const text = `${title}, ${rounds} iterations (${complete.length} ${complete.length === 1 ? "seed" : "seeds"})`;
+          const early = complete.some((run) => longest([run]) < rounds) ? "at most " : "";
+          const text = `${title}, ${early}${rounds} iterations (${complete.length} ${complete.length === 1 ? "seed" : "seeds"})`;
           // The low temperature is of what a run returns as far as it got.
           const atEnd: RunMeasure = (run) =>
-            lowest("end")(run) !== undefined && longest([run]) === rounds ? lowest("end")(run) : undefined;
+            lowest("end")(run) !== undefined && reach([run]) === rounds ? lowest("end")(run) : undefined;
           return [row(text, complete, (run) => returnedAt(run, rounds)?.scores, atEnd)];
         });
       }),
