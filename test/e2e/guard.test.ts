@@ -1,58 +1,27 @@
 // The guard on the embedded base model, small: a rule that goes back, then stops; killed in between, the bytes are the same.
 
-import { createHash } from "node:crypto";
-import { mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { readdirSync, readFileSync, writeFileSync } from "node:fs";
 import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, parseOverride } from "../../src/config/load.ts";
-import type { Config } from "../../src/config/schema.ts";
-import { createEngine } from "../../src/engine/create.ts";
+import { describe, expect, it } from "vitest";
 import { guardText } from "../../src/report/guard-tables.ts";
-import { runSelfPlay } from "../../src/selfplay/run.ts";
-import type { ProgressEvent, RunEvent } from "../../src/store/events.ts";
-import { createRun, openRun } from "../../src/store/runs.ts";
+import type { RunEvent } from "../../src/store/events.ts";
+import { openRun } from "../../src/store/runs.ts";
 import { InterruptedError } from "../../src/util/errors.ts";
-import { packageRoot } from "../../src/util/package-root.ts";
+import { afterPhase, benchOf, inIterations, MODELS, smallConfig, smallRuns } from "./small-run.ts";
 
-const tinyBase = join(packageRoot, "assets", "tiny-base");
-let root: string;
-let data: string;
+const { root, play, fingerprint, rowsOf, everyNth } = smallRuns("guard");
 
-beforeAll(() => {
-  root = mkdtempSync(join(tmpdir(), "rzero-guard-"));
-  data = join(root, "bench.jsonl");
-  const lines = readFileSync(join(tinyBase, "evaluation.jsonl"), "utf8").trim().split("\n");
-  writeFileSync(data, lines.filter((_, index) => index % 60 === 0).join("\n"));
-});
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const SMALL = [
+const OWN = [
   "iterations=3",
-  "engine.threads=1",
   "challenger.start=previous",
-  "challenger.steps=1",
   "challenger.questionsPerStep=16",
-  "challenger.solverAnswers=4",
   "curriculum.poolSize=60",
-  "curriculum.answers=4",
   "curriculum.band=[0.5, 0.75]",
-  "solver.steps=1",
-  "solver.questionsPerStep=8",
-  "solver.groupSize=4",
-  "evaluation.samples=1",
-  "evaluation.greedy=false",
-  "evaluation.referenceLines=false",
-  "guard.heldOut.questions=12",
-  "guard.heldOut.answers=4",
-  "guard.heldOut.confirm={answers: 0}",
-  "schedule.stop.patience=0",
+  "guard.heldOut={questions: 12, answers: 4, confirm: {answers: 0}}",
+  benchOf(everyNth("bench.jsonl", 60)),
 ];
 
-function config(...more: string[]): Config {
-  const bench = `evaluation.benches=[{name: held-out, data: ${JSON.stringify(data)}}]`;
-  return loadConfig({ recipe: "tiny", overrides: [...SMALL, bench, ...more].map((text) => parseOverride(`--${text}`)) });
-}
+const config = (...more: string[]) => smallConfig([...OWN, ...more]);
 
 interface Row {
   readonly iteration: number;
@@ -62,40 +31,7 @@ interface Row {
   readonly confirms?: true;
 }
 
-async function play(given: Config, name: string, stopAfter?: string): Promise<{ events: RunEvent[]; error?: unknown }> {
-  const store = readdirSync(root).includes(name)
-    ? openRun(root, name)
-    : createRun({ root, config: given, name, version: "test" });
-  const engine = createEngine(store.config.engine);
-  const stop = new AbortController();
-  const events: RunEvent[] = [];
-  const on = (event: RunEvent | ProgressEvent) => {
-    if (event.event === "progress") return;
-    events.push(event);
-    if (event.event === "phase" && event.state === "done" && `${event.iteration}/${event.phase}` === stopAfter) stop.abort();
-  };
-  try {
-    await runSelfPlay({ config: store.config, store, engine, baseDir: tinyBase, signal: stop.signal, on });
-    return { events };
-  } catch (error) {
-    return { events, error };
-  } finally {
-    await engine.dispose();
-  }
-}
-
-function fingerprint(name: string, iterations: readonly number[]): Record<string, string> {
-  const files = iterations.flatMap((iteration) =>
-    ["challenger/model/model.safetensors", "solver/model/model.safetensors", "guard/done.json", "guard/answers.jsonl"].map(
-      (file) => `iteration-0${iteration}/${file}`,
-    ),
-  );
-  const hash = (file: string) =>
-    createHash("sha256")
-      .update(readFileSync(join(root, name, file)))
-      .digest("hex");
-  return Object.fromEntries(files.map((file) => [file, hash(file)]));
-}
+const FILES = inIterations(2, [...MODELS, "guard/done.json", "guard/answers.jsonl"]);
 
 /** KL penalty to the base model at the first Challenger step of an iteration, before its update: 0 when it starts from the base. */
 function firstKl(events: readonly RunEvent[], iteration: number): number | undefined {
@@ -120,10 +56,8 @@ describe("the guard", () => {
 
     const plain = await play(config("iterations=2", "guard.enabled=false"), "unguarded");
     expect(plain.events.at(-1)).toMatchObject({ event: "done", best: { by: "evaluation" } });
-    for (const role of ["challenger", "solver"]) {
-      const file = (run: string) => join(root, run, "iteration-02", role, "model", "model.safetensors");
-      expect(readFileSync(file("unguarded")).equals(readFileSync(file("guarded")))).toBe(true);
-    }
+    const weights = inIterations(2, MODELS);
+    expect(fingerprint("unguarded", weights)).toEqual(fingerprint("guarded", weights));
   });
 
   it("scores by what the base confirms, asked once, and ends the run when its best grows old", async () => {
@@ -134,13 +68,10 @@ describe("the guard", () => {
       "solver.optimizer.learningRate=1.0e-12",
       "schedule.stop.patience=1",
     );
-    expect((await play(given, "confirmed", "1/guard")).error).toBeInstanceOf(InterruptedError);
+    expect((await play(given, "confirmed", { stop: afterPhase("1/guard") })).error).toBeInstanceOf(InterruptedError);
     const { events, error } = await play(given, "confirmed");
     expect(error).toBeUndefined();
-    const rows = readFileSync(join(root, "confirmed", "iteration-01", "guard", "answers.jsonl"), "utf8")
-      .trim()
-      .split("\n")
-      .map((line) => JSON.parse(line) as Row);
+    const rows = rowsOf<Row>("confirmed", "iteration-01/guard/answers.jsonl");
     const confirming = new Map(rows.filter(({ confirms }) => confirms).map(({ question, majority }) => [question, majority]));
     const own = rows.filter(({ iteration, confirms }) => iteration === 1 && !confirms);
     expect([own.length, confirming.size]).toEqual([12, 12]);
@@ -190,10 +121,10 @@ describe("the guard", () => {
     });
     expect(readdirSync(join(root, "whole"))).not.toContain("iteration-03");
 
-    for (const stopAfter of ["1/solver", "1/guard", "2/challenger", "2/solver", "2/guard"])
-      expect((await play(forced, "resumed", stopAfter)).error).toBeInstanceOf(InterruptedError);
+    for (const place of ["1/solver", "1/guard", "2/challenger", "2/solver", "2/guard"])
+      expect((await play(forced, "resumed", { stop: afterPhase(place) })).error).toBeInstanceOf(InterruptedError);
     expect((await play(forced, "resumed")).error).toBeUndefined();
-    expect(fingerprint("resumed", [1, 2])).toEqual(fingerprint("whole", [1, 2]));
+    expect(fingerprint("resumed", FILES)).toEqual(fingerprint("whole", FILES));
 
     const tables = guardText(openRun(root, "whole"));
     expect(tables).toContain("above 0 → rollback");

@@ -1,44 +1,19 @@
 // Every remedy at once on the embedded base model, small: it runs, says what each did, and a run stopped anywhere gives the same bytes.
 
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, parseOverride } from "../../src/config/load.ts";
-import type { Config } from "../../src/config/schema.ts";
-import { createEngine } from "../../src/engine/create.ts";
-import { runSelfPlay } from "../../src/selfplay/run.ts";
-import type { ProgressEvent, RunEvent } from "../../src/store/events.ts";
-import { createRun, openRun } from "../../src/store/runs.ts";
+import { beforeAll, describe, expect, it } from "vitest";
 import { InterruptedError } from "../../src/util/errors.ts";
-import { packageRoot } from "../../src/util/package-root.ts";
+import { type AnyEvent, afterPhase, benchOf, inIterations, MODELS, type Played, smallConfig, smallRuns } from "./small-run.ts";
 
-type AnyEvent = RunEvent | ProgressEvent;
+const { play, fingerprint, rowsOf, everyNth } = smallRuns("remedies");
 
-const tinyBase = join(packageRoot, "assets", "tiny-base");
-const root = mkdtempSync(join(tmpdir(), "rzero-remedies-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const SMALL = [
-  "engine.threads=1",
+const OWN = [
   "iterations=2",
-  "challenger.steps=1",
-  "challenger.questionsPerStep=32",
-  "challenger.questionsPerOptimizerStep=32",
-  "challenger.solverAnswers=4",
   "curriculum.poolSize=120",
   "curriculum.answers=5",
-  "curriculum.band=[0.2, 1]",
   "solver.steps=3",
-  "solver.questionsPerStep=8",
   "solver.questionsPerOptimizerStep=4",
-  "solver.groupSize=4",
-  "evaluation.samples=1",
-  "guard.heldOut.questions=16",
-  "schedule.stop.patience=0",
-  "evaluation.greedy=false",
-  "evaluation.referenceLines=false",
+  benchOf(everyNth("bench.jsonl", 24)),
+  `audit.probes={data: ${JSON.stringify(everyNth("probes.jsonl", 24, 1))}, count: 12}`,
 ];
 
 const REMEDIES = [
@@ -61,79 +36,30 @@ const REMEDIES = [
   "schedule.stop={keptBelow: 1}",
 ];
 
-const lines = readFileSync(join(tinyBase, "evaluation.jsonl"), "utf8").trim().split("\n");
+const configOf = (...more: string[]) => smallConfig([...OWN, ...more]);
 
-/** Every 24th question of the shipped benchmark from `first` on, as a file. */
-function dataFile(name: string, first: number): string {
-  const file = join(root, name);
-  writeFileSync(file, lines.filter((_, index) => index % 24 === first).join("\n"));
-  return file;
-}
+const FILES = inIterations(2, [
+  ...MODELS,
+  "challenger/metrics.jsonl",
+  "curriculum/questions.jsonl",
+  "curriculum/done.json",
+  "solver/metrics.jsonl",
+  "evaluation/done.json",
+]);
 
-function configOf(...more: string[]): Config {
-  const data = [
-    `evaluation.benches=[{name: held-out, data: ${JSON.stringify(dataFile("bench.jsonl", 0))}}]`,
-    `audit.probes={data: ${JSON.stringify(dataFile("probes.jsonl", 1))}, count: 12}`,
-  ];
-  return loadConfig({ recipe: "tiny", overrides: [...SMALL, ...data, ...more].map((text) => parseOverride(`--${text}`)) });
-}
-
-/** Starts a run or goes on with it; it is interrupted at the first event that passes `stop`. */
-async function play(config: Config, name: string, stop?: (event: AnyEvent) => boolean) {
-  const store = existsSync(join(root, name)) ? openRun(root, name) : createRun({ root, config, name, version: "test" });
-  const engine = createEngine(config.engine);
-  const controller = new AbortController();
-  const events: AnyEvent[] = [];
-  const on = (event: AnyEvent) => {
-    events.push(event);
-    if (stop?.(event)) controller.abort();
-  };
-  try {
-    await runSelfPlay({ config: store.config, store, engine, baseDir: tinyBase, signal: controller.signal, on });
-    return { events };
-  } catch (error) {
-    return { events, error };
-  } finally {
-    await engine.dispose();
-  }
-}
-
-function fingerprint(name: string): Record<string, string> {
-  const files = [1, 2].flatMap((iteration) =>
-    [
-      "challenger/model/model.safetensors",
-      "challenger/metrics.jsonl",
-      "curriculum/questions.jsonl",
-      "curriculum/done.json",
-      "solver/model/model.safetensors",
-      "solver/metrics.jsonl",
-      "evaluation/done.json",
-    ].map((file) => `iteration-0${iteration}/${file}`),
-  );
-  const hash = (file: string) =>
-    createHash("sha256")
-      .update(readFileSync(join(root, name, file)))
-      .digest("hex");
-  return Object.fromEntries(files.map((file) => [file, hash(file)]));
-}
-
-const done = (place: string) => (event: AnyEvent) =>
-  event.event === "phase" && event.state === "done" && `${event.iteration}/${event.phase}` === place;
-
-/** Stops within and between phases; each is reached by the run that goes on after the one before. */
 const STOPS: ((event: AnyEvent) => boolean)[] = [
   (event) => event.event === "challenger-step",
   (event) => event.event === "progress" && event.activity === "voting again",
   (event) => event.event === "progress" && event.activity === "confirming",
   (event) => event.event === "progress" && event.phase === "solver" && event.activity === "answering 1",
   (event) => event.event === "solver-step",
-  done("1/evaluation"),
-  done("2/challenger"),
+  afterPhase("1/evaluation"),
+  afterPhase("2/challenger"),
   (event) => event.event === "solver-step" && event.iteration === 2,
 ];
 
 describe("all remedies at once", () => {
-  let plain: Awaited<ReturnType<typeof play>>;
+  let plain: Played;
   beforeAll(async () => {
     plain = await play(configOf(...REMEDIES), "plain");
     if (plain.error) throw plain.error;
@@ -170,10 +96,10 @@ describe("all remedies at once", () => {
 
   it("questions of more votes have more answers, and none was kept before", () => {
     const rows = [1, 2].map((iteration) =>
-      readFileSync(join(root, "plain", `iteration-0${iteration}/curriculum/questions.jsonl`), "utf8")
-        .trim()
-        .split("\n")
-        .map((line) => JSON.parse(line) as { question: string; answers: unknown[]; verdict: string }),
+      rowsOf<{ question: string; answers: unknown[]; verdict: string }>(
+        "plain",
+        `iteration-0${iteration}/curriculum/questions.jsonl`,
+      ),
     );
     expect(new Set(rows.flat().map(({ answers }) => answers.length))).toEqual(new Set([0, 5, 8]));
     const kept = rows.map((pool) => pool.filter(({ verdict }) => verdict === "kept").map(({ question }) => question));
@@ -182,14 +108,14 @@ describe("all remedies at once", () => {
 
   it("gives the same bytes with two threads", async () => {
     expect((await play(configOf(...REMEDIES, "engine.threads=2", "engine.slots=19"), "threads")).error).toBeUndefined();
-    expect(fingerprint("threads")).toEqual(fingerprint("plain"));
+    expect(fingerprint("threads", FILES)).toEqual(fingerprint("plain", FILES));
   });
 
   it("gives the same bytes when stopped within and between phases", async () => {
     const config = configOf(...REMEDIES);
-    for (const stop of STOPS) expect((await play(config, "resumed", stop)).error).toBeInstanceOf(InterruptedError);
+    for (const stop of STOPS) expect((await play(config, "resumed", { stop })).error).toBeInstanceOf(InterruptedError);
     expect((await play(config, "resumed")).error).toBeUndefined();
-    expect(fingerprint("resumed")).toEqual(fingerprint("plain"));
+    expect(fingerprint("resumed", FILES)).toEqual(fingerprint("plain", FILES));
   });
 });
 
@@ -202,10 +128,10 @@ describe("where the policies start", () => {
     const whole = title.replaceAll(" ", "-");
     expect((await play(config, whole)).error).toBeUndefined();
     const resumed = `${whole}-resumed`;
-    for (const stop of [done("1/challenger"), done("1/solver"), done("2/challenger")])
-      expect((await play(config, resumed, stop)).error).toBeInstanceOf(InterruptedError);
+    for (const stop of [afterPhase("1/challenger"), afterPhase("1/solver"), afterPhase("2/challenger")])
+      expect((await play(config, resumed, { stop })).error).toBeInstanceOf(InterruptedError);
     expect((await play(config, resumed)).error).toBeUndefined();
-    expect(fingerprint(resumed)).toEqual(fingerprint(whole));
+    expect(fingerprint(resumed, FILES)).toEqual(fingerprint(whole, FILES));
   });
 });
 

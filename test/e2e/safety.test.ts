@@ -1,45 +1,14 @@
 // What a run survives inside one process, with doubles around the real engine: bad numbers, a full disk, an interruption anywhere.
 
-import { createHash } from "node:crypto";
-import { existsSync, mkdtempSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
-import { join } from "node:path";
-import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, parseOverride } from "../../src/config/load.ts";
+import { beforeAll, describe, expect, it } from "vitest";
 import { createEngine } from "../../src/engine/create.ts";
 import type { Engine, Snapshot, Trainer } from "../../src/engine/types.ts";
-import { runSelfPlay } from "../../src/selfplay/run.ts";
-import type { RunEvent } from "../../src/store/events.ts";
-import { createRun, openRun } from "../../src/store/runs.ts";
 import { DiskError, InterruptedError, RunError } from "../../src/util/errors.ts";
-import { packageRoot } from "../../src/util/package-root.ts";
+import { benchOf, inIterations, type PlayOptions, smallConfig, smallRuns } from "./small-run.ts";
 
-const tinyBase = join(packageRoot, "assets", "tiny-base");
-const root = mkdtempSync(join(tmpdir(), "rzero-safety-"));
-afterAll(() => rmSync(root, { recursive: true, force: true }));
-
-const config = () =>
-  loadConfig({
-    recipe: "tiny",
-    overrides: [
-      "iterations=1",
-      "challenger.train=false",
-      "curriculum.poolSize=60",
-      "curriculum.answers=4",
-      "curriculum.band=[0.2, 1]",
-      "solver.steps=4",
-      "solver.questionsPerStep=8",
-      "solver.questionsPerOptimizerStep=8",
-      "solver.groupSize=4",
-      "evaluation.samples=1",
-      "guard.heldOut.questions=16",
-      "schedule.stop.patience=0",
-      "evaluation.greedy=false",
-      "evaluation.referenceLines=false",
-      `evaluation.benches=[{name: held-out, data: ${JSON.stringify(join(root, "bench.jsonl"))}}]`,
-      "engine.threads=1",
-    ].map((text) => parseOverride(`--${text}`)),
-  });
+const { play, fingerprint, everyNth } = smallRuns("safety");
+const bench = benchOf(everyNth("bench.jsonl", 60));
+const config = smallConfig(["challenger.train=false", "curriculum.poolSize=60", "solver.steps=4", bench]);
 
 /** Changes what an engine's trainers and snapshots do. */
 interface Meddling {
@@ -65,48 +34,20 @@ function meddled(engine: Engine, { trainer: ofTrainer, snapshot: ofSnapshot }: M
   });
 }
 
-/** Starts a run or goes on with it; `stop` interrupts it at an event. */
-async function play(name: string, meddling: Meddling = {}, stop: (event: RunEvent) => boolean = () => false) {
-  const options = { root, config: config(), name, version: "test" };
-  const store = existsSync(join(root, name)) ? openRun(root, name) : createRun(options);
-  const engine = createEngine(store.config.engine);
-  const controller = new AbortController();
-  const events: RunEvent[] = [];
-  const on = (event: RunEvent) => {
-    events.push(event);
-    if (stop(event)) controller.abort();
-  };
-  try {
-    await runSelfPlay({
-      config: store.config,
-      store,
-      engine: meddled(engine, meddling),
-      baseDir: tinyBase,
-      signal: controller.signal,
-      on: (event) => event.event !== "progress" && on(event),
-    });
-    return { events };
-  } catch (error) {
-    return { events, error };
-  } finally {
-    await engine.dispose();
-  }
-}
+/** Plays the run on an engine that is meddled with. */
+const playWith = (name: string, meddling: Meddling = {}, stop?: PlayOptions["stop"]) =>
+  play(config, name, { engine: meddled(createEngine(config.engine), meddling), stop });
 
-const sha = (name: string, file: string) =>
-  createHash("sha256")
-    .update(readFileSync(join(root, name, "iteration-01", file)))
-    .digest("hex");
-const outcome = (name: string) =>
-  [
-    "solver/model/model.safetensors",
-    "solver/metrics.jsonl",
-    "solver/manifest.json",
-    "solver/rollouts/step-000003.jsonl",
-    "curriculum/questions.jsonl",
-    "curriculum/truths.jsonl",
-    "evaluation/answers.jsonl",
-  ].map((file) => sha(name, file));
+const MODEL = "iteration-01/solver/model/model.safetensors";
+const FILES = inIterations(1, [
+  "solver/model/model.safetensors",
+  "solver/metrics.jsonl",
+  "solver/manifest.json",
+  "solver/rollouts/step-000003.jsonl",
+  "curriculum/questions.jsonl",
+  "curriculum/truths.jsonl",
+  "evaluation/answers.jsonl",
+]);
 
 /** NaN instead of the first logprob of one datum, in the calls of forwardBackward that `when` names. */
 function poisoned(when: (call: number) => boolean): Meddling {
@@ -125,15 +66,13 @@ function poisoned(when: (call: number) => boolean): Meddling {
 }
 
 beforeAll(async () => {
-  const lines = readFileSync(join(tinyBase, "evaluation.jsonl"), "utf8").split("\n");
-  writeFileSync(join(root, "bench.jsonl"), lines.slice(0, 12).join("\n"));
-  const { error } = await play("plain");
+  const { error } = await play(config, "plain");
   if (error) throw error;
 });
 
 describe("a NaN in training", () => {
   it("skips the step, names the datum, and the run goes on", async () => {
-    const { events, error } = await play(
+    const { events, error } = await playWith(
       "one-nan",
       poisoned((call) => call === 2),
     );
@@ -155,11 +94,11 @@ describe("a NaN in training", () => {
     const steps = events.flatMap((event) => (event.event === "solver-step" ? event.metrics : []));
     expect(steps.map(({ skippedUpdates }) => skippedUpdates)).toEqual([undefined, 1, undefined, undefined]);
     expect(steps.every(({ loss, gradNorm }) => Number.isFinite(loss) && Number.isFinite(gradNorm))).toBe(true);
-    expect(outcome("one-nan")[0]).not.toBe(outcome("plain")[0]);
+    expect(fingerprint("one-nan", [MODEL])).not.toEqual(fingerprint("plain", [MODEL]));
   });
 
   it("three times in a row goes back to the checkpoint; when it was a passing fault, the bytes are those of an undisturbed run", async () => {
-    const { events, error } = await play(
+    const { events, error } = await playWith(
       "passing",
       poisoned((call) => call >= 2 && call <= 4),
     );
@@ -172,18 +111,18 @@ describe("a NaN in training", () => {
         /^3 updates in a row were skipped: iteration 1 solver step 2 \(logprob NaN; question \d+, sample 1\); /,
       ),
     });
-    expect(outcome("passing")).toEqual(outcome("plain"));
+    expect(fingerprint("passing", FILES)).toEqual(fingerprint("plain", FILES));
   });
 
   it("in the same place again ends the run, which a healthy machine goes on with", async () => {
-    const { error } = await play(
+    const { error } = await playWith(
       "lasting",
       poisoned((call) => call >= 2),
     );
     expect(error).toBeInstanceOf(RunError);
     expect((error as Error).message).toMatch(/3 updates in a row.*happened a second time.*rzero resume lasting/s);
-    expect((await play("lasting")).error).toBeUndefined();
-    expect(outcome("lasting")).toEqual(outcome("plain"));
+    expect((await play(config, "lasting")).error).toBeUndefined();
+    expect(fingerprint("lasting", FILES)).toEqual(fingerprint("plain", FILES));
   });
 });
 
@@ -191,7 +130,7 @@ describe("a full disk", () => {
   it("pauses the run at a checkpoint and at the model, and the bytes are the same", async () => {
     const full = () => Promise.reject(new DiskError("x: expected to write it, got ENOSPC: no space left on device.", "ENOSPC"));
     const left = { save: 1, export: 1 };
-    const { events, error } = await play("full", {
+    const { events, error } = await playWith("full", {
       trainer: (trainer) => ({
         saveState: (dir) => (left.save-- > 0 ? full() : trainer.saveState(dir)),
         exportModel: (dir, options) => (left.export-- > 0 ? full() : trainer.exportModel(dir, options)),
@@ -205,7 +144,7 @@ describe("a full disk", () => {
       ["waiting", "the model"],
       ["over", "the model"],
     ]);
-    expect(outcome("full")).toEqual(outcome("plain"));
+    expect(fingerprint("full", FILES)).toEqual(fingerprint("plain", FILES));
   });
 });
 
@@ -220,16 +159,16 @@ describe("an interruption", () => {
         },
       }),
     };
-    await play("counted", counting);
+    await playWith("counted", counting);
     const whole = drawn;
     drawn = 0;
     for (const step of [1, 3]) {
-      const stopped = await play("stopped", counting, (event) => event.event === "solver-step" && event.step === step);
+      const stopped = await playWith("stopped", counting, (event) => event.event === "solver-step" && event.step === step);
       expect(stopped.error).toBeInstanceOf(InterruptedError);
       expect(stopped.events.at(-1)).toMatchObject({ event: "interrupted", phase: "solver" });
     }
-    expect((await play("stopped", counting)).error).toBeUndefined();
+    expect((await playWith("stopped", counting)).error).toBeUndefined();
     expect(drawn).toBe(whole);
-    expect(outcome("stopped")).toEqual(outcome("plain"));
+    expect(fingerprint("stopped", FILES)).toEqual(fingerprint("plain", FILES));
   });
 });

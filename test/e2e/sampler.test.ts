@@ -2,36 +2,29 @@
 // and one answers garbage; and what a wrong server says before any work is done. The engine's worker is the compiled one in dist/.
 
 import { spawn } from "node:child_process";
-import { createHash } from "node:crypto";
-import { existsSync, mkdirSync, mkdtempSync, readdirSync, readFileSync, rmSync, writeFileSync } from "node:fs";
-import { tmpdir } from "node:os";
+import { existsSync, mkdirSync, readdirSync, readFileSync } from "node:fs";
 import { join } from "node:path";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
-import { loadConfig, parseOverride } from "../../src/config/load.ts";
 import type { Config } from "../../src/config/schema.ts";
 import { createEngine, createSampledEngine } from "../../src/engine/create.ts";
 import type { Engine, Snapshot, SnapshotOptions, Tokenizer } from "../../src/engine/types.ts";
-import { runSelfPlay } from "../../src/selfplay/run.ts";
 import type { HttpServer } from "../../src/server/http.ts";
 import type { ModelSource } from "../../src/server/models.ts";
 import { serveOpenAI } from "../../src/server/openai.ts";
-import { createRun } from "../../src/store/runs.ts";
 import { packageRoot } from "../../src/util/package-root.ts";
 import { FlakyServer } from "../contract/flaky-server.ts";
+import { benchOf, smallArgs, smallConfig, smallRuns, tinyBase } from "./small-run.ts";
 
-const tinyBase = join(packageRoot, "assets", "tiny-base");
 const CACHE_BYTES = 8 * 2 ** 20;
 const KEY = "sekret-key-of-servers";
-let root: string;
-let shared: string;
+const { root, play, fingerprint, everyNth } = smallRuns("sampler");
+const shared = join(root, "shared");
 /** Stands for the machines that serve: another engine than the one that trains. */
 let remote: Engine;
 let tokenizer: Tokenizer;
 const servers: HttpServer[] = [];
 
 beforeAll(async () => {
-  root = mkdtempSync(join(tmpdir(), "rzero-sampler-"));
-  shared = join(root, "shared");
   mkdirSync(shared);
   remote = createEngine({ kind: "local", threads: 1, dtype: "f32", slots: 32 });
   tokenizer = await remote.openTokenizer(tinyBase);
@@ -39,7 +32,6 @@ beforeAll(async () => {
 afterAll(async () => {
   await Promise.all(servers.map((server) => server.close(0)));
   await remote.dispose();
-  rmSync(root, { recursive: true, force: true });
 });
 
 /** A server of the base model that may load weights from the shared folder. */
@@ -56,35 +48,17 @@ async function serve(): Promise<HttpServer> {
   return server;
 }
 
-const SMALL = [
-  "challenger.steps=1",
-  "challenger.questionsPerStep=32",
-  "challenger.questionsPerOptimizerStep=32",
-  "challenger.solverAnswers=4",
-  "curriculum.poolSize=80",
+const OWN = [
   "curriculum.answers=5",
-  "curriculum.band=[0.2, 1]",
-  "solver.steps=1",
-  "solver.questionsPerStep=8",
-  "solver.questionsPerOptimizerStep=8",
-  "solver.groupSize=4",
   "evaluation.samples=2",
-  "guard.heldOut.questions=16",
-  "schedule.stop.patience=0",
   // A server draws other numbers behind a forced prefix, which is a part of its prompt.
   "curriculum.confirm.answers=0",
   "audit.confirm.answers=0",
   "guard.heldOut.confirm.answers=0",
-  "evaluation.referenceLines=false",
+  benchOf(everyNth("bench.jsonl", 40)),
 ];
 
-function configWith(...more: string[]): Config {
-  const lines = readFileSync(join(tinyBase, "evaluation.jsonl"), "utf8").trim().split("\n");
-  const file = join(root, "bench.jsonl");
-  writeFileSync(file, lines.filter((_, index) => index % 40 === 0).join("\n"));
-  const bench = `evaluation.benches=[{name: held-out, data: ${JSON.stringify(file)}}]`;
-  return loadConfig({ recipe: "tiny", overrides: [...SMALL, bench, ...more].map((text) => parseOverride(`--${text}`)) });
-}
+const configWith = (...more: string[]) => smallConfig([...OWN, ...more]);
 
 const samplerOf = (update: string, urls: readonly string[]) =>
   `sampler=${JSON.stringify({
@@ -98,7 +72,7 @@ const samplerOf = (update: string, urls: readonly string[]) =>
   })}`;
 
 /** Runs a configuration to its end; returns what was said about endpoints. `drawn` counts what frozen snapshots gave. */
-async function play(config: Config, name: string, drawn = { completions: 0, tokens: 0 }): Promise<string[]> {
+async function playSampled(config: Config, name: string, drawn = { completions: 0, tokens: 0 }): Promise<string[]> {
   const said: string[] = [];
   const local = counting(createEngine(config.engine), drawn);
   const options = {
@@ -109,13 +83,8 @@ async function play(config: Config, name: string, drawn = { completions: 0, toke
     say: (line: string) => said.push(line),
   };
   const engine = config.sampler === undefined ? local : await createSampledEngine(local, config.sampler, options);
-  try {
-    const store = createRun({ root, config, name, version: "test" });
-    const { signal } = new AbortController();
-    await runSelfPlay({ config, store, engine, baseDir: tinyBase, signal, on: () => {} });
-  } finally {
-    await engine.dispose();
-  }
+  const { error } = await play(config, name, { engine });
+  if (error) throw error;
   return said;
 }
 
@@ -149,14 +118,7 @@ function counting(engine: Engine, drawn: { completions: number; tokens: number }
 function produced(name: string): Record<string, string> {
   const files = readdirSync(join(root, name), { recursive: true, encoding: "utf8" });
   const kept = files.filter((file) => /(safetensors|questions\.jsonl|answers\.jsonl|\/done\.json)$/.test(file)).sort();
-  return Object.fromEntries(
-    kept.map((file) => [
-      file,
-      createHash("sha256")
-        .update(readFileSync(join(root, name, file)))
-        .digest("hex"),
-    ]),
-  );
+  return fingerprint(name, kept);
 }
 
 function textOf(dir: string): string {
@@ -168,9 +130,9 @@ function textOf(dir: string): string {
 
 describe("a run with frozen roles on eight servers", () => {
   it("has the bytes of a run without, while two die and one answers garbage", async () => {
-    const base = configWith("iterations=1");
+    const base = configWith();
     const drawn = { completions: 0, tokens: 0 };
-    await play(base, "alone", drawn);
+    await playSampled(base, "alone", drawn);
     const flaky = await Promise.all(Array.from({ length: 8 }, async () => new FlakyServer((await serve()).url).start()));
     flaky[2].onRequest = (count) => count === 8 && flaky[2].die();
     flaky[5].onRequest = (count) => count === 16 && flaky[5].die();
@@ -179,7 +141,7 @@ describe("a run with frozen roles on eight servers", () => {
       flaky[7].behaviour = { kind: "changed", change: (answer) => answer.choices[0].token_ids.push(3) && answer };
     };
     const urls = flaky.map(({ url }) => url);
-    const said = await play(configWith("iterations=1", samplerOf("sglang-disk", urls)), "pooled");
+    const said = await playSampled(configWith(samplerOf("sglang-disk", urls)), "pooled");
     for (const one of flaky) one.die();
 
     const expected = produced("alone");
@@ -196,10 +158,10 @@ describe("a run with frozen roles on eight servers", () => {
   });
 
   it("has them with adapters that servers load while they run", async () => {
-    const lora = ["iterations=1", "engine.lora.rank=4"];
-    await play(configWith(...lora), "lora-alone");
+    const lora = "engine.lora.rank=4";
+    await playSampled(configWith(lora), "lora-alone");
     const urls = [(await serve()).url, (await serve()).url];
-    await play(configWith(...lora, samplerOf("vllm-lora", urls)), "lora-pooled");
+    await playSampled(configWith(lora, samplerOf("vllm-lora", urls)), "lora-pooled");
     expect(produced("lora-pooled")).toEqual(produced("lora-alone"));
   });
 });
@@ -208,7 +170,7 @@ describe("what is wrong with a server", () => {
   const main = join(packageRoot, "dist", "cli", "main.js");
   /** Not spawnSync: the servers live in this process. */
   async function rzero(sampler: object, env: Record<string, string> = {}): Promise<{ status: number | null; output: string }> {
-    const args = ["run", "tiny", "--run", "refused", ...SMALL.map((text) => `--${text}`), `--sampler=${JSON.stringify(sampler)}`];
+    const args = ["run", "tiny", "--run", "refused", ...smallArgs(...OWN, `sampler=${JSON.stringify(sampler)}`)];
     const child = spawn(process.execPath, [main, ...args], {
       cwd: root,
       env: { ...process.env, RZERO_RUNS: join(root, "runs"), RZERO_DEBUG: "1", ...env },
