@@ -5,6 +5,7 @@ import { existsSync } from "node:fs";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { type Browser, chromium, type Page } from "playwright-core";
+import { smallArgs } from "./small-run.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const main = join(root, "dist", "cli", "main.js");
@@ -51,22 +52,7 @@ export function watchPage(page: Page, origin: string): string[] {
 
 /** A run of seconds, finished. Throws what the command said when it fails. */
 export function makeRun(runs: string, name: string, extra: readonly string[] = []): void {
-  const small = [
-    "--iterations=1",
-    "--challenger.steps=2",
-    "--challenger.questionsPerStep=32",
-    "--challenger.solverAnswers=4",
-    "--curriculum.poolSize=120",
-    "--curriculum.answers=4",
-    "--curriculum.band=[0.2, 1]",
-    "--solver.steps=2",
-    "--solver.questionsPerStep=8",
-    "--solver.groupSize=4",
-    "--evaluation.samples=1",
-    "--guard.heldOut.questions=16",
-    "--schedule.stop.patience=0",
-    "--evaluation.referenceLines=false",
-  ];
+  const small = smallArgs("challenger.steps=2", "solver.steps=2");
   const { status, stderr } = spawnSync(process.execPath, [main, "run", "tiny", "--run", name, ...small, ...extra, "--json"], {
     env: { ...process.env, RZERO_RUNS: runs },
     encoding: "utf8",

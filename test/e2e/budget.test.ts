@@ -7,25 +7,13 @@ import { tmpdir } from "node:os";
 import { join } from "node:path";
 import { afterAll, describe, expect, it } from "vitest";
 import { packageRoot } from "../../src/util/package-root.ts";
+import { smallArgs } from "./small-run.ts";
 
 const main = join(packageRoot, "dist", "cli", "main.js");
 const scratch = mkdtempSync(join(tmpdir(), "rzero-budget-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const SMALL = [
-  "--iterations=1",
-  "--challenger.steps=2",
-  "--challenger.questionsPerStep=32",
-  "--challenger.solverAnswers=4",
-  "--curriculum.poolSize=60",
-  "--curriculum.answers=4",
-  "--curriculum.band=[0.2, 1]",
-  "--solver.steps=1",
-  "--solver.questionsPerStep=8",
-  "--solver.groupSize=4",
-  "--evaluation.benches=[]",
-  "--guard.enabled=false",
-];
+const RUN = smallArgs("challenger.steps=2", "evaluation.benches=[]", "guard.enabled=false");
 
 function rzero(...args: string[]) {
   const { status, stdout, stderr } = spawnSync(process.execPath, [main, ...args], {
@@ -40,9 +28,9 @@ const model = (run: string) => readFileSync(join(scratch, "runs", run, "iteratio
 
 describe("a budget", () => {
   it("stops a run cleanly, and a larger one takes it to the same bytes", () => {
-    expect(rzero("run", "tiny", "--run", "free", ...SMALL).status).toBe(0);
+    expect(rzero("run", "tiny", "--run", "free", ...RUN).status).toBe(0);
     expect(existsSync(join(scratch, "runs", "free", "spent.json"))).toBe(false);
-    const stopped = rzero("run", "tiny", "--run", "tight", "--budget", "2k-tokens", ...SMALL);
+    const stopped = rzero("run", "tiny", "--run", "tight", "--budget", "2k-tokens", ...RUN);
     expect(stopped.stderr).toMatch(/budget: 2k-tokens is reached \(\d+\.\dk tokens, .*\); what is finished is saved/);
     expect(stopped.stderr).toContain("rzero resume tight --budget LARGER");
     expect(stopped.status).toBe(130);
@@ -59,8 +47,8 @@ describe("a budget", () => {
   });
 
   it("that cannot be read or counted is refused before a run is made", () => {
-    expect(rzero("run", "tiny", "--run", "x", "--budget", "much", ...SMALL)).toMatchObject({ status: 2 });
-    const dollars = rzero("run", "tiny", "--run", "x", "--budget", "5usd", ...SMALL);
+    expect(rzero("run", "tiny", "--run", "x", "--budget", "much", ...RUN)).toMatchObject({ status: 2 });
+    const dollars = rzero("run", "tiny", "--run", "x", "--budget", "5usd", ...RUN);
     expect(dollars.status).toBe(2);
     expect(dollars.stderr).toContain("expected engine.pricing or sampler.pricing");
     expect(readdirSync(join(scratch, "runs"))).not.toContain("x");
@@ -82,7 +70,7 @@ describe("--plan", () => {
     // Of the paper: 5 steps × 512 questions with 10 answers each, up to 4096 tokens, in 3 iterations.
     expect(plan.phases[0].engine.sample).toBe(3 * 5 * 512 * 11 * 4096);
     expect(plan.usd).toBeCloseTo(plan.phases.reduce((sum, { engine }) => sum + engine.sample, 0) / 1e6, 6);
-    const text = rzero("run", "tiny", "--plan", ...SMALL);
+    const text = rzero("run", "tiny", "--plan", ...RUN);
     expect(text.stdout).toMatch(/GPU time is an assumption, not a measurement/);
     expect(text.stdout).toMatch(/challenger/);
     expect(readdirSync(join(scratch, "runs"))).toEqual(before);

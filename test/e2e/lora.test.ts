@@ -6,28 +6,14 @@ import { tmpdir } from "node:os";
 import { dirname, join } from "node:path";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { smallArgs } from "./small-run.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const main = join(root, "dist", "cli", "main.js");
 const scratch = mkdtempSync(join(tmpdir(), "rzero-lora-run-"));
 afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
-const SMALL = [
-  "--iterations=2",
-  "--challenger.steps=1",
-  "--challenger.questionsPerStep=32",
-  "--challenger.solverAnswers=4",
-  "--curriculum.poolSize=100",
-  "--curriculum.answers=4",
-  "--curriculum.band=[0.2, 1]",
-  "--solver.steps=1",
-  "--solver.questionsPerStep=8",
-  "--solver.groupSize=4",
-  "--evaluation.samples=1",
-  "--guard.heldOut.questions=16",
-  "--schedule.stop.patience=0",
-  "--evaluation.referenceLines=false",
-];
+const RUN = smallArgs("iterations=2");
 const LORA = ["--engine.lora.rank=4", "--engine.lora.targets=[q_proj, v_proj, up_proj]", "--engine.frozenDtype=int8"];
 
 function rzero(args: string[]) {
@@ -41,7 +27,7 @@ describe("a run with engine.lora", () => {
   const texts = join(scratch, "texts.jsonl");
   let stderr = "";
   beforeAll(() => {
-    stderr = rzero(["run", "tiny", "--run", "adapted", ...SMALL, ...LORA]).stderr;
+    stderr = rzero(["run", "tiny", "--run", "adapted", ...RUN, ...LORA]).stderr;
     writeFileSync(texts, '{"text": "What is 47+85?"}\n{"text": "Pose a math problem."}\n');
   });
 
@@ -90,7 +76,7 @@ describe("a run with engine.lora", () => {
       "1",
     ]);
     expect([tuned.status, tuned.stderr]).toEqual([2, expect.stringContaining("got an adapter of rank 4")]);
-    const more = [...LORA.slice(1), "--engine.lora.rank=8", ...SMALL];
+    const more = [...LORA.slice(1), "--engine.lora.rank=8", ...RUN];
     const other = rzero(["run", "tiny", "--run", "other", "--base", "adapted:2", ...more]);
     expect([other.status, other.stderr]).toEqual([2, expect.stringContaining("expected the shape of the adapter")]);
   });

@@ -7,6 +7,7 @@ import { dirname, join } from "node:path";
 import { createInterface } from "node:readline";
 import { fileURLToPath } from "node:url";
 import { afterAll, beforeAll, describe, expect, it } from "vitest";
+import { smallArgs } from "./small-run.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const main = join(root, "dist", "cli", "main.js");
@@ -15,23 +16,7 @@ afterAll(() => rmSync(scratch, { recursive: true, force: true }));
 
 const environment = { ...process.env, RZERO_RUNS: join(scratch, "runs"), NO_COLOR: "1", RZERO_DEBUG: "" };
 
-/** A run of seconds. */
-const SMALL = [
-  "--iterations=2",
-  "--challenger.steps=1",
-  "--challenger.questionsPerStep=32",
-  "--challenger.solverAnswers=4",
-  "--curriculum.poolSize=100",
-  "--curriculum.answers=4",
-  "--curriculum.band=[0.2, 1]",
-  "--solver.steps=2",
-  "--solver.questionsPerStep=8",
-  "--solver.groupSize=4",
-  "--evaluation.samples=1",
-  "--guard.heldOut.questions=16",
-  "--schedule.stop.patience=0",
-  "--evaluation.referenceLines=false",
-];
+const RUN = smallArgs("iterations=2", "solver.steps=2");
 
 type Event = Record<string, unknown> & { event: string };
 
@@ -76,7 +61,7 @@ const inSolver = (event: Event) => event.event === "solver-step" && event.iterat
 describe("a run", () => {
   let whole: Awaited<ReturnType<typeof events>>;
   beforeAll(async () => {
-    whole = await events(["run", "tiny", "--run", "whole", ...SMALL]);
+    whole = await events(["run", "tiny", "--run", "whole", ...RUN]);
   });
 
   it("prints its events as JSON Lines, the summary last", () => {
@@ -118,7 +103,7 @@ describe("a run", () => {
   });
 
   it("Ctrl-C saves and ends with 130; resume gives the same weights", async () => {
-    const { code, seen, stderr } = await events(["run", "tiny", "--run", "stopped", ...SMALL], {
+    const { code, seen, stderr } = await events(["run", "tiny", "--run", "stopped", ...RUN], {
       when: inSolver,
       signal: "SIGINT",
     });
@@ -132,7 +117,7 @@ describe("a run", () => {
   });
 
   it("a second Ctrl-C ends at once; resume gives the same weights", async () => {
-    const { code, seen, stderr } = await events(["run", "tiny", "--run", "twice", ...SMALL], {
+    const { code, seen, stderr } = await events(["run", "tiny", "--run", "twice", ...RUN], {
       when: (event) => event.event === "phase" && event.iteration === 1 && event.phase === "challenger",
       signal: "SIGINT",
       again: "once more ends at once",
@@ -145,7 +130,7 @@ describe("a run", () => {
   });
 
   it("SIGTERM ends at its deadline, and the run is as resumable as ever", async () => {
-    const { code, stderr } = await events(["run", "tiny", "--run", "taken", "--grace", "0", ...SMALL], {
+    const { code, stderr } = await events(["run", "tiny", "--run", "taken", "--grace", "0", ...RUN], {
       when: inCurriculum,
       signal: "SIGTERM",
     });
@@ -156,7 +141,7 @@ describe("a run", () => {
   });
 
   it("kill -9 leaves a run that resumes to the same weights", async () => {
-    const { signal } = await events(["run", "tiny", "--run", "killed", ...SMALL], { when: inCurriculum, signal: "SIGKILL" });
+    const { signal } = await events(["run", "tiny", "--run", "killed", ...RUN], { when: inCurriculum, signal: "SIGKILL" });
     expect(signal).toBe("SIGKILL");
     expect(JSON.parse(rzero(["list", "--json"]).stdout).find(({ name }: { name: string }) => name === "killed")).toMatchObject({
       state: "stopped",

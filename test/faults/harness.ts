@@ -7,30 +7,20 @@ import { mkdtempSync, readdirSync, readFileSync, statSync } from "node:fs";
 import { tmpdir } from "node:os";
 import { basename, dirname, join, relative } from "node:path";
 import { fileURLToPath } from "node:url";
+import { smallArgs } from "../e2e/small-run.ts";
 
 const root = dirname(dirname(dirname(fileURLToPath(import.meta.url))));
 const main = join(root, "dist", "cli", "main.js");
 
 /** A run of seconds on the embedded base: every phase, two optimizer steps per rollout step in both roles. */
-export const TINY_RUN = [
-  "--challenger.steps=2",
-  "--challenger.questionsPerStep=32",
-  "--challenger.questionsPerOptimizerStep=16",
-  "--challenger.solverAnswers=4",
-  "--curriculum.poolSize=100",
-  "--curriculum.answers=4",
-  "--curriculum.band=[0.2, 1]",
-  "--solver.steps=3",
-  "--solver.questionsPerStep=8",
-  "--solver.questionsPerOptimizerStep=4",
-  "--solver.groupSize=4",
-  "--evaluation.samples=1",
-  "--guard.heldOut.questions=16",
-  "--schedule.stop.patience=0",
-  "--evaluation.greedy=false",
-  "--evaluation.referenceLines=false",
-  "--evaluation.maxTokens=40",
-];
+export const TINY_RUN = smallArgs(
+  "challenger.steps=2",
+  "challenger.questionsPerOptimizerStep=16",
+  "solver.steps=3",
+  "solver.questionsPerOptimizerStep=4",
+  "evaluation.greedy=false",
+  "evaluation.maxTokens=40",
+);
 
 /** How a process ended. */
 export interface Ended {

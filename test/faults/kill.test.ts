@@ -37,8 +37,8 @@ const args = (name: string, threads: number) => [
   name,
   "--threads",
   String(threads),
-  `--iterations=${ITERATIONS}`,
   ...TINY_RUN,
+  `--iterations=${ITERATIONS}`,
   ...SHORT,
 ];
 
