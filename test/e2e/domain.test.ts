@@ -34,7 +34,7 @@ describe("the recipe tiny-reasoning", () => {
     const given = config();
     const { events, error } = await play(given, "whole");
     expect(error).toBeUndefined();
-    const rows = rowsOf<Row>("whole", QUESTIONS);
+    const rows = rowsOf<Row>(`whole/${QUESTIONS}`);
     const posed = rows.filter(({ anchor }) => !anchor);
     expect(posed).toHaveLength(90);
     const wellFormed = posed.filter(({ verdict }) => verdict !== "malformed");

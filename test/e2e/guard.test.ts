@@ -71,7 +71,7 @@ describe("the guard", () => {
     expect((await play(given, "confirmed", { stop: afterPhase("1/guard") })).error).toBeInstanceOf(InterruptedError);
     const { events, error } = await play(given, "confirmed");
     expect(error).toBeUndefined();
-    const rows = rowsOf<Row>("confirmed", "iteration-01/guard/answers.jsonl");
+    const rows = rowsOf<Row>("confirmed/iteration-01/guard/answers.jsonl");
     const confirming = new Map(rows.filter(({ confirms }) => confirms).map(({ question, majority }) => [question, majority]));
     const own = rows.filter(({ iteration, confirms }) => iteration === 1 && !confirms);
     expect([own.length, confirming.size]).toEqual([12, 12]);

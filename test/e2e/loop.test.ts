@@ -82,7 +82,7 @@ describe("a run on the embedded base model", () => {
 
   it("trains the same weights when the ground truth of the evaluation is nonsense", async () => {
     const nonsense = join(root, "nonsense.jsonl");
-    const rows = rowsOf<{ answer: string }>("", "bench.jsonl").map((row, index) => ({ ...row, answer: `nonsense ${index}` }));
+    const rows = rowsOf<{ answer: string }>("bench.jsonl").map((row, index) => ({ ...row, answer: `nonsense ${index}` }));
     writeFileSync(nonsense, rows.map((row) => JSON.stringify(row)).join("\n"));
     const { error, events } = await play(config(benchOf(nonsense)), "nonsense");
     expect(error).toBeUndefined();
@@ -102,8 +102,7 @@ describe("a run on the embedded base model", () => {
     expect(error).toBeUndefined();
     expect(events.some((event) => event.event === "challenger-step")).toBe(false);
     const kept = rowsOf<{ verdict: string; answers: string[]; pseudoLabel: string }>(
-      "controls",
-      "iteration-01/curriculum/questions.jsonl",
+      "controls/iteration-01/curriculum/questions.jsonl",
     ).filter(({ verdict }) => verdict === "kept");
     const strangers = kept.filter(({ answers, pseudoLabel }) => !answers.includes(pseudoLabel));
     expect(strangers.length).toBeGreaterThan(kept.length / 2);

@@ -97,8 +97,7 @@ describe("all remedies at once", () => {
   it("questions of more votes have more answers, and none was kept before", () => {
     const rows = [1, 2].map((iteration) =>
       rowsOf<{ question: string; answers: unknown[]; verdict: string }>(
-        "plain",
-        `iteration-0${iteration}/curriculum/questions.jsonl`,
+        `plain/iteration-0${iteration}/curriculum/questions.jsonl`,
       ),
     );
     expect(new Set(rows.flat().map(({ answers }) => answers.length))).toEqual(new Set([0, 5, 8]));

@@ -109,8 +109,8 @@ export function smallRuns(prefix: string) {
       const hash = (file: string) => createHash("sha256").update(readFileSync(join(root, name, file)));
       return Object.fromEntries(files.map((file) => [file, hash(file).digest("hex")]));
     },
-    /** Rows of a JSON Lines file of a run. */
-    rowsOf: <T>(name: string, file: string) => linesOf(join(root, name, file)).map((line) => JSON.parse(line) as T),
+    /** Rows of a JSON Lines file in the directory. */
+    rowsOf: <T>(file: string) => linesOf(join(root, file)).map((line) => JSON.parse(line) as T),
     /** Writes each n-th question of the shipped benchmark, from the one at index `first`; returns the file's path. */
     everyNth: (file: string, n: number, first = 0): string => {
       const lines = linesOf(join(tinyBase, "evaluation.jsonl")).filter((_, index) => index % n === first);

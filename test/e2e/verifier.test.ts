@@ -15,7 +15,7 @@ const config = (...more: string[]) => smallConfig(["guard.enabled=false", bench,
 const QUESTIONS = "iteration-01/curriculum/questions.jsonl";
 const FILES = [QUESTIONS, ...inIterations(1, MODELS)];
 const questionsOf = (run: string) =>
-  rowsOf<{ question: string; pseudoLabel?: string; verdict: string; voteShare: number }>(run, QUESTIONS);
+  rowsOf<{ question: string; pseudoLabel?: string; verdict: string; voteShare: number }>(`${run}/${QUESTIONS}`);
 
 describe("a program as the verifier", () => {
   it("gives the labels: a sum is right or there is no label", async () => {
