@@ -10,7 +10,8 @@ import { answerQuestions } from "./questions.ts";
 const TOLERANCE = 1e-9;
 
 /**
- * Which of these questions the base model labels alike; undefined when nobody asks it. `labels`: by question text. Errors: those of the
+ * Which of these questions the base model labels alike; undefined when nobody asks it, or where a verifier has judged the labels: its word
+ * needs no majority. `labels`: by question text. Errors: those of the
  * Sampler, InterruptedError, RunError (disk).
  */
 export async function confirmLabels(
@@ -21,7 +22,7 @@ export async function confirmLabels(
   const { curriculum, votes, audit } = context.config;
   const forAudit = curriculum.confirm.answers === 0;
   const { answers, minShare, forcedPrefix } = forAudit ? audit.confirm : curriculum.confirm;
-  if (answers === 0 || (forAudit && audit.probes === undefined)) return undefined;
+  if (answers === 0 || context.verifier !== undefined || (forAudit && audit.probes === undefined)) return undefined;
   const seed = seedFor(context.config, "curriculum", iteration, "confirm");
   const call = { iteration, phase: "curriculum", activity: "confirming" } as const;
   const options = { answers, sampling: curriculum.solverSampling, seed, call, forcedPrefix };
