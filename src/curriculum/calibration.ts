@@ -90,13 +90,13 @@ export function estimateJudgedLabels(
 ): LabelEstimate | undefined {
   const labels = kept === "all" ? confirmed + unconfirmed : confirmed;
   if (probes.length === 0 || labels === 0) return undefined;
-  const chance = (of: readonly JudgedProbe[]) => {
+  const [right, wrong] = [true, false].map((is) => {
+    const of = probes.filter((probe) => probe.right === is);
     const yes = of.filter((probe) => probe.confirmed).length;
-    return drawBeta(PROBE_WEIGHT * yes + 0.5, PROBE_WEIGHT * (of.length - yes) + 0.5, rng);
-  };
-  const [right, wrong] = [true, false].map((is) => probes.filter((probe) => probe.right === is));
+    return { a: PROBE_WEIGHT * yes + 0.5, b: PROBE_WEIGHT * (of.length - yes) + 0.5 };
+  });
   const draws = Array.from({ length: REPLICATES }, () => {
-    const [ofRight, ofWrong] = [chance(right), chance(wrong)];
+    const [ofRight, ofWrong] = [drawBeta(right.a, right.b, rng), drawBeta(wrong.a, wrong.b, rng)];
     // A judge that confirms wrong labels as often as right ones tells nothing.
     if (ofRight <= ofWrong) return rng.next();
     const share = drawBeta(confirmed + 0.5, unconfirmed + 0.5, rng);
