@@ -63,9 +63,16 @@ export function seedFor(config: Config, ...path: readonly (string | number)[]): 
   return rngFrom(config.seed, ...path).int(2 ** 48);
 }
 
-/** Sampling parameters of a configuration block. */
-export function samplingParams(context: LoopContext, sampling: SamplingConfig, n: number, seed: number): SamplingParams {
-  return { ...sampling, n, seed, stopTokens: context.tokenizer.stopTokens };
+/** Sampling parameters of a configuration block; `forcedPrefix` is what every completion begins with. */
+export function samplingParams(
+  { tokenizer }: LoopContext,
+  sampling: SamplingConfig,
+  n: number,
+  seed: number,
+  forcedPrefix?: string,
+): SamplingParams {
+  const params = { ...sampling, n, seed, stopTokens: tokenizer.stopTokens };
+  return forcedPrefix === undefined ? params : { ...params, forcedPrefix: [...tokenizer.encode(forcedPrefix)] };
 }
 
 /** Reports how far one sampling call is. */

@@ -1,7 +1,7 @@
 // The Solver's answers to the held-out questions, journalled like any other: votes, lengths, entropy, and the KL divergence to the base
 // model on the same tokens. Knows no rule.
 
-import type { Completion, Prompt, Sampler, Scorer } from "../engine/types.ts";
+import type { Completion, Prompt, Sampler, SamplingParams, Scorer } from "../engine/types.ts";
 import { makeDatum } from "../grpo/datum.ts";
 import { renderSolverPrompt } from "../prompts/solver.ts";
 import type { GuardMeasures } from "../store/events.ts";
@@ -47,21 +47,19 @@ export async function answerHeldOut(
 ): Promise<HeldOutAnswers> {
   const prompts = questions.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
   const { solverSampling } = context.config.curriculum;
-  const call = { iteration, phase: "guard", content: "tokens" } as const;
-  const sample = (sampler: Sampler, activity: string) => {
-    const { answers } = context.config.guard.heldOut;
-    // The same draws for every policy: differences between iterations are then paired.
-    const params = samplingParams(context, solverSampling, answers, seedFor(context.config, "guard"));
-    return sampleJournalled(context, sampler, prompts, params, { ...call, activity });
-  };
-  const { answers, forcedPrefix = "" } = context.config.guard.heldOut.confirm;
-  const confirm = async (frozen: Sampler): Promise<HeldOutRow[]> => {
-    // Draws of their own: the base's answers are judged by them too.
-    const params = samplingParams(context, solverSampling, answers, seedFor(context.config, "guard", "confirm"));
-    const forced = { ...params, forcedPrefix: [...context.tokenizer.encode(forcedPrefix)] };
-    const completions = await sampleJournalled(context, frozen, prompts, forced, { ...call, activity: "confirming" });
-    return describe(0, completions).rows.map((row) => ({ ...row, confirms: true }));
-  };
+  const { answers, confirm } = context.config.guard.heldOut;
+  const sample = (sampler: Sampler, activity: string, params: SamplingParams) =>
+    sampleJournalled(context, sampler, prompts, params, { iteration, phase: "guard", content: "tokens", activity });
+  // The same draws for every policy: differences between iterations are then paired.
+  const paired = samplingParams(context, solverSampling, answers, seedFor(context.config, "guard"));
+  // Draws of their own: the base's answers are judged by them too.
+  const second = samplingParams(
+    context,
+    solverSampling,
+    confirm.answers,
+    seedFor(context.config, "guard", "confirm"),
+    confirm.forcedPrefix,
+  );
   const describe = (of: number, completions: readonly Completion[][]): Answers => ({
     rows: questions.map((question, index) => {
       const { vote } = tally(context, completions[index]);
@@ -69,17 +67,17 @@ export async function answerHeldOut(
     }),
     text: textMeasures(completions.flat()),
   });
-  const own = await withFrozen(context.solver, (solver) => sample(solver, "held-out"));
+  const own = await withFrozen(context.solver, (solver) => sample(solver, "held-out", paired));
   const needsBase = iteration === 1 || context.config.guard.klToBase;
   const solver = describe(iteration, own);
   if (!needsBase || questions.length === 0) return { solver, base: undefined, confirming: [], klToBase: undefined };
   return withFrozenBase(context, async (frozen) => {
-    const base = iteration === 1 ? describe(0, await sample(frozen, "held-out base")) : undefined;
+    const base = iteration === 1 ? describe(0, await sample(frozen, "held-out base", paired)) : undefined;
     checkInterrupted(context);
-    const confirming = iteration === 1 && answers > 0 ? await confirm(frozen) : [];
+    const confirms = iteration === 1 && confirm.answers > 0 ? describe(0, await sample(frozen, "confirming", second)).rows : [];
     checkInterrupted(context);
     const klToBase = context.config.guard.klToBase ? await klOf(frozen, prompts, own) : undefined;
-    return { solver, base, confirming, klToBase };
+    return { solver, base, confirming: confirms.map((row) => ({ ...row, confirms: true })), klToBase };
   });
 }
 

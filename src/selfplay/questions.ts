@@ -116,9 +116,8 @@ export async function answerMore(
 ): Promise<Map<string, AnsweredQuestion>> {
   const distinct = [...new Set(questions)];
   const prompts = distinct.map((question) => renderSolverPrompt(question, context.config.prompts.solver, context.tokenizer));
-  const params = samplingParams(context, options.sampling, options.answers, options.seed);
-  const prefix = options.forcedPrefix === undefined ? {} : { forcedPrefix: [...context.tokenizer.encode(options.forcedPrefix)] };
-  const drawn = { ...params, ...prefix, ...(firstSample === undefined ? {} : { firstSample }) };
+  const params = samplingParams(context, options.sampling, options.answers, options.seed, options.forcedPrefix);
+  const drawn = firstSample === undefined ? params : { ...params, firstSample };
   const answered = new Array<AnsweredQuestion>(distinct.length);
   const call: SamplingCall = {
     activity: firstSample === undefined ? "voting" : "voting again",
