@@ -3,16 +3,16 @@
 // Knows labels and votes, no truth. Source: docs/results (label accuracy with and without it).
 
 import { equivalent } from "../answer/equivalent.ts";
+import { inBand } from "../curriculum/filter.ts";
 import { type LoopContext, seedFor, withFrozenBase } from "./context.ts";
 import { answerQuestions } from "./questions.ts";
 
-// 3/10 and 0.3 must agree although 0.1 + 0.2 and 0.3 do not.
-const TOLERANCE = 1e-9;
+/** Whether a question goes out whose label the base does not confirm. */
+export const dropsUnconfirmed = ({ curriculum }: LoopContext["config"]): boolean => curriculum.confirm.answers > 0;
 
 /**
  * Which of these questions the base model labels alike; undefined when nobody asks it, or where a verifier has judged the labels: its word
- * needs no majority. `labels`: by question text. Errors: those of the
- * Sampler, InterruptedError, RunError (disk).
+ * needs no majority. `labels`: by question text. Errors: those of the Sampler, InterruptedError, RunError (disk).
  */
 export async function confirmLabels(
   context: LoopContext,
@@ -20,7 +20,7 @@ export async function confirmLabels(
   labels: ReadonlyMap<string, string>,
 ): Promise<ReadonlySet<string> | undefined> {
   const { curriculum, votes, audit } = context.config;
-  const forAudit = curriculum.confirm.answers === 0;
+  const forAudit = !dropsUnconfirmed(context.config);
   const { answers, minShare, forcedPrefix } = forAudit ? audit.confirm : curriculum.confirm;
   if (answers === 0 || context.verifier !== undefined || (forAudit && audit.probes === undefined)) return undefined;
   const seed = seedFor(context.config, "curriculum", iteration, "confirm");
@@ -30,11 +30,8 @@ export async function confirmLabels(
   const policy = votes.equivalence;
   const isConfirmed = ([question, label]: readonly [string, string]) => {
     const { majority, share } = base.get(question)?.vote ?? {};
-    return (
-      share !== undefined &&
-      share >= minShare - TOLERANCE &&
-      equivalent({ predicted: majority, truth: label }, { policy }).equivalent
-    );
+    const isMajority = share !== undefined && inBand(share, [minShare, 1]);
+    return isMajority && equivalent({ predicted: majority, truth: label }, { policy }).equivalent;
   };
   return new Set([...labels].filter(isConfirmed).map(([question]) => question));
 }

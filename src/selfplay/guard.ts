@@ -22,11 +22,7 @@ export async function guardPhase(context: LoopContext, iteration: number, files:
   const { store, config } = context;
   const questions = heldOutQuestions(context);
   const answered = await answerHeldOut(context, iteration, questions);
-  const rows = [
-    ...(answered.base?.rows ?? []).map((row) => ({ ...row, iteration: 0 })),
-    ...answered.solver.rows,
-    ...answered.confirming,
-  ];
+  const rows = [...(answered.base?.rows ?? []), ...answered.solver.rows, ...answered.confirming];
   await writeRows(context, "held-out answers", files.answers, rows);
 
   const earlier = guardReports(store, iteration - 1);
@@ -132,7 +128,7 @@ function meanShare(rows: readonly HeldOutRow[], among: ReadonlySet<string>): num
 }
 
 /** The measure by which iterations are compared. */
-const scoreOf = ({ confirmed, selfConsistency }: Partial<GuardMeasures>) => confirmed ?? selfConsistency;
+const scoreOf = ({ confirmed, selfConsistency }: GuardMeasures) => confirmed ?? selfConsistency;
 
 /** The base model's confirming votes, taken in iteration 1. */
 function confirmingRows(
@@ -150,9 +146,7 @@ function confirmedShare(
   confirming: readonly HeldOutRow[],
   { among, policy }: { readonly among: ReadonlySet<string>; readonly policy: GradingPolicy },
 ): number | undefined {
-  const confirmed = new Map(confirming.map(({ question, majority }) => [question, majority ?? undefined]));
-  const isConfirmed = ({ question, majority }: HeldOutRow) =>
-    equivalent({ predicted: majority ?? undefined, truth: confirmed.get(question) }, { policy }).equivalent;
+  const isConfirmed = agreementWith(confirming, policy);
   return meanShare(
     rows.map((row) => (isConfirmed(row) ? row : { ...row, voteShare: 0 })),
     among,
@@ -165,20 +159,23 @@ function agreementOf(
   before: readonly HeldOutRow[],
   { among, policy }: { readonly among: ReadonlySet<string>; readonly policy: GradingPolicy },
 ): number | undefined {
-  const old = new Map(before.map(({ question, majority }) => [question, majority]));
-  const same = rows
-    .filter(({ question }) => among.has(question))
-    .map(({ question, majority }) =>
-      Number(equivalent({ predicted: majority ?? undefined, truth: old.get(question) ?? undefined }, { policy }).equivalent),
-    );
+  const agrees = agreementWith(before, policy);
+  const same = rows.filter(({ question }) => among.has(question)).map((row) => Number(agrees(row)));
   return same.length === 0 ? undefined : meanOf(same);
+}
+
+/** Whether a row's majority answer is that of the row on its question among these. */
+function agreementWith(others: readonly HeldOutRow[], policy: GradingPolicy): (row: HeldOutRow) => boolean {
+  const answers = new Map(others.map(({ question, majority }) => [question, majority ?? undefined]));
+  return ({ question, majority }) =>
+    equivalent({ predicted: majority ?? undefined, truth: answers.get(question) }, { policy }).equivalent;
 }
 
 function baseMeasures({ base }: HeldOutAnswers): GuardMeasures {
   return base === undefined ? {} : definedOnly({ ...base.text, klToBase: 0 });
 }
 
-function rescored(measures: GuardMeasures, scores: Partial<GuardMeasures>): GuardMeasures {
+function rescored(measures: GuardMeasures, scores: GuardMeasures): GuardMeasures {
   return definedOnly({ ...measures, ...scores });
 }
 

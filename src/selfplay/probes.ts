@@ -8,6 +8,7 @@ import type { LabelledQuestion } from "../curriculum/question.ts";
 import type { BenchQuestion } from "../evaluation/benchmarks.ts";
 import type { QualityGate } from "../reward/quality.ts";
 import { rngFrom } from "../util/rng.ts";
+import { dropsUnconfirmed } from "./confirm.ts";
 import type { LoopContext } from "./context.ts";
 import type { AnsweredQuestion } from "./questions.ts";
 
@@ -36,15 +37,25 @@ export function chooseProbes(
     gate?.fault({ question, ownAnswer: answer, questionTokens: tokenizer.encode(question).length }) === undefined;
   const order = rng.shuffle([...probes]).filter(isOpen);
   if (match === "any") return order.slice(0, count);
-  const byOpening = new Map<string, Probe[]>();
-  for (const probe of order) byOpening.set(opening(probe.question), [...(byOpening.get(opening(probe.question)) ?? []), probe]);
+  const listOf = byOpening(order);
   return rng
     .shuffle([...posed])
     .slice(0, count)
-    .flatMap((question) => takeAlike(byOpening.get(opening(question)) ?? [], question));
+    .flatMap((question) => takeAlike(listOf(question), question));
 }
 
-const opening = (question: string) => /^[^\d]*/.exec(question)?.[0] ?? "";
+/** Gives the probes that begin as a question does, up to the first digit: each time the same list. */
+function byOpening(probes: readonly Probe[]): (question: string) => Probe[] {
+  const opening = (question: string) => /^[^\d]*/.exec(question)?.[0] ?? "";
+  const lists = new Map<string, Probe[]>();
+  for (const probe of probes) {
+    const key = opening(probe.question);
+    const list = lists.get(key);
+    if (list === undefined) lists.set(key, [probe]);
+    else list.push(probe);
+  }
+  return (question) => lists.get(opening(question)) ?? [];
+}
 
 /** Takes the probe out of a list whose length is the nearest to a question's. */
 function takeAlike(probes: Probe[], question: string): Probe[] {
@@ -84,21 +95,16 @@ export function auditByProbes(
     const yes = candidates.filter(({ question }) => confirmed.has(question.text)).length;
     const labels = { confirmed: yes, unconfirmed: candidates.length - yes };
     const asked = votes.filter(({ voteShare }) => inBand(voteShare, config.curriculum.band));
-    return estimateJudgedLabels(asked, { ...labels, kept: config.curriculum.confirm.answers > 0 ? "confirmed" : "all" }, rng);
+    return estimateJudgedLabels(asked, { ...labels, kept: dropsUnconfirmed(config) ? "confirmed" : "all" }, rng);
   }
-  const alike = kept.filter(
-    ({ question }) => config.audit.probes?.match === "any" || all.some((probe) => isAlike(probe, question)),
-  );
+  const listOf = byOpening(all);
+  const isAlike = (question: string) => listOf(question).some((probe) => lengthApart(probe, question) <= LENGTH_TOLERANCE);
+  const alike = kept.filter(({ question }) => config.audit.probes?.match === "any" || isAlike(question));
   return estimateLabelAccuracy(
     votes,
     { shares: alike.map(({ voteShare }) => voteShare), unlike: kept.length - alike.length },
     rng,
   );
-}
-
-/** Whether a probe begins as a question does and is as long. */
-function isAlike(probe: Probe, question: string): boolean {
-  return opening(probe.question) === opening(question) && lengthApart(probe, question) <= LENGTH_TOLERANCE;
 }
 
 const lengthApart = (probe: Probe, question: string) => Math.abs(probe.question.length - question.length);
